@@ -1,0 +1,23 @@
+"""On what: folders, zips, tables, bundled and torchvision sets; their splits."""
+
+from featbench.datasets._dataset import Dataset, Picture, Split
+from featbench.datasets._decode import Raw, decode, decoder_version, digest
+from featbench.datasets._load import data_root, load_dataset
+from featbench.datasets._registry import DATASETS, register_dataset
+from featbench.datasets._splits import split_off, with_validation
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "Picture",
+    "Raw",
+    "Split",
+    "data_root",
+    "decode",
+    "decoder_version",
+    "digest",
+    "load_dataset",
+    "register_dataset",
+    "split_off",
+    "with_validation",
+]

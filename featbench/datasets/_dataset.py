@@ -1,0 +1,132 @@
+"""What a data set is: classes, and for each split ids, labels and pictures in one order."""
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from featbench.datasets._decode import Raw, decode, digest
+
+
+class Picture(Protocol):
+    """Where one image's content can be had."""
+
+    def raw(self) -> Raw:
+        """Return the content: a file's bytes, or an array of pixels."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The images of one split, in one order throughout.
+
+    Parameters
+    ----------
+    ids : tuple of str
+        One name an image, unique in the data set; a path below its root where there are files.
+    labels : ndarray of int64, shape (n,)
+        Indices into the data set's ``classes``.
+    pictures : tuple of Picture
+        Where each image's content is.
+    groups : tuple of str, optional
+        What must stay on one side of any split (a patient, a video); the id where none is given.
+    """
+
+    ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    pictures: tuple[Picture, ...]
+    groups: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def read(self, i: int) -> Image.Image:
+        """Return image ``i`` upright, in RGB; raises BrokenImageError when it cannot be decoded."""
+        return decode(self.pictures[i].raw())
+
+    @functools.cached_property
+    def digests(self) -> tuple[str, ...]:
+        """The sha256 of every image's content, read once."""
+        return tuple(digest(picture.raw()) for picture in self.pictures)
+
+    def take(self, rows: Sequence[int] | NDArray[np.intp]) -> "Split":
+        """Return the split of these rows, in this order."""
+        rows = [int(row) for row in rows]
+        taken = Split(
+            tuple(self.ids[row] for row in rows),
+            self.labels[rows],
+            tuple(self.pictures[row] for row in rows),
+            None if self.groups is None else tuple(self.groups[row] for row in rows),
+        )
+        if "digests" in self.__dict__:  # already computed: carry them over, nothing is read twice
+            taken.__dict__["digests"] = tuple(self.digests[row] for row in rows)
+        return taken
+
+    def __add__(self, other: "Split") -> "Split":
+        """Return both splits' images, this one's first."""
+        groups = None
+        if self.groups is not None or other.groups is not None:
+            groups = (self.groups or self.ids) + (other.groups or other.ids)
+        labels = np.concatenate([self.labels, other.labels])
+        return Split(self.ids + other.ids, labels, self.pictures + other.pictures, groups)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images with labels, split into ``train``, ``test`` and perhaps ``val``.
+
+    Parameters
+    ----------
+    name : str
+        What results call it.
+    source : str
+        What was given to ``load_dataset``.
+    classes : tuple of str
+        The class names; a label is an index into them.
+    splits : dict of str to Split
+        ``train``, ``test`` and perhaps ``val``.
+    notices : tuple of str
+        What was decided in reading it, a line each, to be said.
+    problems : tuple of str
+        What the user should look at (an empty class folder), a line each.
+    """
+
+    name: str
+    source: str
+    classes: tuple[str, ...]
+    splits: dict[str, Split]
+    notices: tuple[str, ...] = ()
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def train(self) -> Split:
+        """The training split."""
+        return self.splits["train"]
+
+    @property
+    def test(self) -> Split:
+        """The test split."""
+        return self.splits["test"]
+
+    @property
+    def val(self) -> Split | None:
+        """The source's own validation split, if it has one."""
+        return self.splits.get("val")
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The sha256 over every image's id, content, label and split."""
+        whole = hashlib.sha256()
+        for name in sorted(self.splits):
+            split = self.splits[name]
+            for row in sorted(zip(split.ids, split.digests, split.labels.tolist(), strict=True)):
+                whole.update("\0".join((name, *map(str, row), "\n")).encode())
+        return whole.hexdigest()
+
+    def with_splits(self, splits: dict[str, Split]) -> "Dataset":
+        """Return this data set with other splits."""
+        return replace(self, splits=splits)

@@ -1,0 +1,76 @@
+"""From an image's bytes (or an array's pixels) to RGB, by stated rules."""
+
+import hashlib
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, features
+from PIL import __version__ as _pillow_version
+
+from featbench.errors import BrokenImageError
+
+Raw = bytes | NDArray[Any]
+"""A picture as its source holds it: a file's bytes, or an array (height, width[, 3]) of uint8."""
+
+_ALPHA = {"RGBA", "LA", "PA", "La", "RGBa"}
+
+
+def digest(raw: Raw) -> str:
+    """Return the sha256 (64 hex characters) that names this picture's content.
+
+    Parameters
+    ----------
+    raw : bytes or ndarray
+        A file's bytes; or an array, of which dtype, shape and pixels count.
+    """
+    if isinstance(raw, bytes):
+        return hashlib.sha256(raw).hexdigest()
+    header = f"{raw.dtype.str} {raw.shape} ".encode()
+    return hashlib.sha256(header + np.ascontiguousarray(raw).tobytes()).hexdigest()
+
+
+def decode(raw: Raw) -> Image.Image:
+    """Return the picture upright, in RGB with 8 bits a channel.
+
+    EXIF orientation is applied; of an animation the first frame counts; transparency is laid over
+    white; grey, palette and CMYK are converted by Pillow; 16-bit grey keeps its high byte.
+
+    Parameters
+    ----------
+    raw : bytes or ndarray
+        A file's bytes, or an array (height, width) or (height, width, 3) of uint8.
+
+    Raises
+    ------
+    BrokenImageError
+        When the bytes are no image that can be decoded whole.
+    """
+    try:
+        image = Image.fromarray(raw) if isinstance(raw, np.ndarray) else Image.open(io.BytesIO(raw))
+        image.load()
+        image = ImageOps.exif_transpose(image)
+        return _to_rgb(image)
+    except Exception as error:  # decoders raise anything at all on hostile bytes
+        reason = "empty file" if isinstance(raw, bytes) and not raw else str(error)
+        raise BrokenImageError(reason.replace(repr(raw), "").splitlines()[0] if reason else
+                               type(error).__name__) from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in _ALPHA or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    if image.mode.startswith("I"):
+        high_byte = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
+        return Image.fromarray(high_byte).convert("RGB")
+    if image.mode == "F":
+        raise BrokenImageError("floating-point pixels have no stated range")
+    return image.convert("RGB")
+
+
+def decoder_version() -> str:
+    """Return the decoder and the versions of its codecs, as they are part of a feature's identity."""
+    codecs = [f"{name} {features.version(name)}" for name in ("jpg", "zlib", "webp", "libtiff")]
+    return f"pillow {_pillow_version} ({', '.join(codecs)})"

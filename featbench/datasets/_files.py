@@ -1,0 +1,91 @@
+"""Data sets in files of the user's own: a folder, a zip, a table."""
+
+import os
+import stat
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from featbench.datasets._class_folders import from_class_folders
+from featbench.datasets._dataset import Dataset, Split
+from featbench.datasets._pictures import FilePicture, ZipPicture
+from featbench.errors import UsageError
+
+
+def from_folder(path: Path) -> Dataset:
+    """Read a folder of class folders; links to folders are followed, but never in a circle."""
+    files: dict[str, FilePicture] = {}
+    folders: set[str] = set()
+    for here, inside, names in os.walk(path, followlinks=True):
+        above = {os.stat(p).st_ino for p in (Path(here), *Path(here).parents)}
+        inside[:] = sorted(d for d in inside if os.stat(Path(here, d)).st_ino not in above)
+        for folder in inside:
+            folders.add(Path(here, folder).relative_to(path).as_posix())
+        for file in names:
+            files[Path(here, file).relative_to(path).as_posix()] = FilePicture(Path(here, file))
+    return from_class_folders(path.resolve().name, str(path), files, folders)
+
+
+def from_zip(path: Path) -> Dataset:
+    """Read a zip of class folders in place: nothing is unpacked."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise UsageError(f"{path}: cannot be read as a zip ({error}); make it again") from error
+    members = {m.filename.replace("\\", "/"): m for m in archive.infolist()}
+    if any(m.flag_bits & 1 for m in members.values()):
+        raise UsageError(f"{path}: is encrypted; unpack it and give the folder instead")
+    unsafe = [n for n in members if n.startswith("/") or ".." in n.split("/") or ":" in n[:3]]
+    files = {
+        name: ZipPicture(archive, member)
+        for name, member in members.items()
+        if not member.is_dir() and name not in unsafe and not stat.S_ISLNK(member.external_attr >> 16)
+    }
+    folders = {name.rstrip("/") for name, m in members.items() if m.is_dir() and name not in unsafe}
+    for name in files:
+        parts = name.split("/")[:-1]
+        folders |= {"/".join(parts[: i + 1]) for i in range(len(parts))}
+    dataset = from_class_folders(path.stem, str(path), files, folders)
+    if unsafe:
+        note = f"left out {len(unsafe)} zip members with unsafe names (first: {unsafe[0]!r})"
+        dataset = replace(dataset, problems=(*dataset.problems, note))
+    return dataset
+
+
+def from_table(path: Path) -> Dataset:
+    """Read a CSV or Parquet table: ``path``, ``label`` and perhaps ``split`` and ``group``.
+
+    Paths are relative to the table's folder.
+    """
+    import pandas as pd
+
+    try:
+        table = (pd.read_csv(path, dtype=str, keep_default_na=False) if path.suffix == ".csv"
+                 else pd.read_parquet(path).astype(str))
+    except (ValueError, OSError, ImportError) as error:
+        raise UsageError(f"{path}: cannot be read as a table ({error})") from error
+    if missing := {"path", "label"} - set(table.columns):
+        raise UsageError(f"{path}: has no column {' and no column '.join(sorted(missing))}; "
+                         "expected path,label[,split][,group]")
+    if (repeated := table["path"].duplicated()).any():
+        raise UsageError(f"{path}: names {table['path'][repeated].iloc[0]!r} more than once")
+    classes = tuple(sorted(set(table["label"])))
+    label = {c: i for i, c in enumerate(classes)}
+    absent = [p for p in table["path"] if not (path.parent / p).is_file()]
+    problems = [f"{len(absent)} files of the table are missing (first: {absent[0]})"] if absent else []
+    table = table[~table["path"].isin(absent)]
+    sides = table["split"].str.lower() if "split" in table else table["path"].map(lambda _: "train")
+    if strange := sorted(set(sides) - {"train", "val", "test"}):
+        raise UsageError(f"{path}: column split holds {strange[0]!r}; expected train, val or test")
+    splits = {}
+    for side in sorted(set(sides)):
+        rows = table[sides == side]
+        splits[side] = Split(
+            ids=tuple(rows["path"]),
+            labels=np.array([label[c] for c in rows["label"]], dtype=np.int64),
+            pictures=tuple(FilePicture(path.parent / p) for p in rows["path"]),
+            groups=tuple(rows["group"]) if "group" in rows else None,
+        )
+    return Dataset(path.stem, str(path), classes, splits, problems=tuple(problems))

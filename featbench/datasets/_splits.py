@@ -1,0 +1,127 @@
+"""Splits that hang on each image's id (or group) alone: adding an image moves no other."""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featbench.datasets._dataset import Dataset, Split
+from featbench.errors import UsageError
+
+TEST_SHARE = 0.2
+VALIDATION_SHARE = 0.2
+
+
+def _position(key: str, purpose: str, seed: int) -> float:
+    """Return the place of ``key`` in [0, 1), the same on every machine and in every run."""
+    hashed = hashlib.sha256(f"{purpose}\0{seed}\0{key}".encode()).digest()
+    return int.from_bytes(hashed[:8], "big") / 2**64
+
+
+def split_off(
+    split: Split, share: float, *, seed: int = 0, purpose: str = "val"
+) -> tuple[Split, Split]:
+    """Divide a split in two by a hash of each image's id, or of its group.
+
+    The hash is uniform, so every class is divided in about the same proportion; sizes are
+    approximate, and that is the price of a side that no other image can change.
+
+    Parameters
+    ----------
+    split : Split
+        The images to divide.
+    share : float
+        About this share of each class goes to the second part; between 0 and 1.
+    seed : int
+        The split seed.
+    purpose : str
+        Divisions for different purposes are independent.
+
+    Returns
+    -------
+    kept, taken : Split
+        The larger and the smaller part.
+    """
+    keys = split.groups or split.ids
+    taken = np.array([_position(key, purpose, seed) < share for key in keys], dtype=bool)
+    return split.take(np.flatnonzero(~taken)), split.take(np.flatnonzero(taken))
+
+
+def limit_per_class(split: Split, limit: int) -> Split:
+    """Keep the ``limit`` images of each class whose id hashes lowest, in their old order."""
+    hashes = np.array([_position(name, "limit", 0) for name in split.ids])
+    kept: list[NDArray[np.intp]] = []
+    for label in np.unique(split.labels):
+        rows = np.flatnonzero(split.labels == label)
+        kept.append(rows[np.argsort(hashes[rows], kind="stable")[:limit]])
+    return split.take(np.sort(np.concatenate(kept))) if kept else split
+
+
+def settle_splits(dataset: Dataset, *, split_seed: int, limit: int | None) -> Dataset:
+    """Give a data set its train and test split, and keep ``limit`` images of each class of each.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        As its source has it: at least ``train``.
+    split_seed : int
+        Decides which fifth becomes the test split where the source has none.
+    limit : int or None
+        Images a class and split; None keeps all.
+
+    Raises
+    ------
+    UsageError
+        When there is nothing to train on, or one class only.
+    """
+    splits, notices = dict(dataset.splits), list(dataset.notices)
+    if not splits.get("train"):
+        raise UsageError(
+            f"{dataset.source}: no image is there to train on; put images into at least two class "
+            "folders (DATA/CLASS/IMAGE, or DATA/train/CLASS/IMAGE)"
+        )
+    if len(dataset.classes) < 2:
+        raise UsageError(
+            f"{dataset.source}: only one class ({dataset.classes[0]!r}) has images; "
+            "a classifier needs at least two class folders"
+        )
+    if "test" not in splits and "val" in splits:
+        splits["test"] = splits.pop("val")
+        notices.append("no test split in the source: its val split is the test split")
+    if "test" not in splits:
+        train, test = split_off(splits["train"], TEST_SHARE, seed=split_seed, purpose="test")
+        splits |= {"train": train, "test": test}
+        notices.append(f"no test split in the source: about a fifth of each class "
+                       f"({len(test)} images, by a hash of the id) is the test split")
+    if limit is not None:
+        splits = {name: limit_per_class(split, limit) for name, split in splits.items()}
+    problems = list(dataset.problems)
+    for name in ("train", "test"):
+        present = set(splits[name].labels.tolist())
+        absent = [c for label, c in enumerate(dataset.classes) if label not in present]
+        if absent:
+            shown = ", ".join(absent[:5]) + (", …" if len(absent) > 5 else "")
+            problems.append(f"{len(absent)} of {len(dataset.classes)} classes have no {name} "
+                            f"image: {shown}")
+    return replace(dataset, splits=splits, notices=tuple(notices), problems=tuple(problems))
+
+
+def with_validation(
+    dataset: Dataset, *, share: float = VALIDATION_SHARE, split_seed: int = 0
+) -> Dataset:
+    """Return the data set with a ``val`` split: the source's own, else a share of each class of train.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With a train split.
+    share : float
+        About this share of train is held out where the source has no ``val``.
+    split_seed : int
+        Decides which.
+    """
+    if dataset.val is not None and len(dataset.val):
+        return dataset
+    train, val = split_off(dataset.train, share, seed=split_seed, purpose="val")
+    return dataset.with_splits({**dataset.splits, "train": train, "val": val})

@@ -1,0 +1,72 @@
+"""What can go wrong, each with the exit code that the command line gives it.
+
+A message says what, where, and what to do next; the command line prints it without a traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class FeatbenchError(Exception):
+    """Something failed that the user can mend (exit code 1).
+
+    Parameters
+    ----------
+    message : str
+        What went wrong, where (the file or option), and the next step.
+    """
+
+    exit_code = 1
+
+
+class UsageError(FeatbenchError):
+    """A wrong option, name or input (exit code 2).
+
+    Parameters
+    ----------
+    message : str
+        What went wrong, where (the file or option), and the next step.
+    """
+
+    exit_code = 2
+
+
+class DamagedCacheError(FeatbenchError):
+    """A file of the feature cache is not what it should be (exit code 4).
+
+    Parameters
+    ----------
+    message : str
+        The file, what is wrong with it, and the next step.
+    """
+
+    exit_code = 4
+
+
+class BrokenImageError(FeatbenchError):
+    """One image cannot be decoded; the caller skips it and reports why.
+
+    Parameters
+    ----------
+    message : str
+        The reason, in the decoder's words.
+    """
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Say which known name is nearest, or nothing when none is near.
+
+    Parameters
+    ----------
+    name : str
+        The name as the user typed it.
+    known : iterable of str
+        The names there are.
+
+    Returns
+    -------
+    str
+        ``"; did you mean 'svm-poly'?"``, or the empty string.
+    """
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,85 @@
+"""The cache key: all that turns an image's bytes into a row, and nothing else."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from featbench.datasets import decoder_version
+from featbench.networks import FEATURES, Network
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """What a feature space is. Its key hangs on every field, and on no path, label or split.
+
+    Parameters
+    ----------
+    network : str
+        The network's name.
+    weights_sha256 : str
+        Over all its weights and buffers but the classifier's.
+    layer : str
+        The place whose value is kept.
+    pooling : str
+        ``none`` (the value as it is), ``avg`` or ``max`` over positions.
+    preprocessing : dict
+        Every step, with its interpolation.
+    decoder : str
+        The image decoder and its codecs' versions.
+    exif : str
+        What is done about EXIF orientation.
+    precision : str
+        Of the forward pass; rows are kept as float32.
+    view : str
+        The augmentation recipe; ``none`` for the image itself.
+    view_seed : int
+        Seeds the views.
+    format : int
+        The version of this description and of the shards.
+    """
+
+    network: str
+    weights_sha256: str
+    layer: str
+    pooling: str
+    preprocessing: dict[str, Any]
+    decoder: str
+    exif: str = "applied"
+    precision: str = "float32"
+    view: str = "none"
+    view_seed: int = 0
+    format: int = FORMAT
+
+    @property
+    def key(self) -> str:
+        """The sha256 of the description as sorted JSON: 64 hex characters."""
+        return hashlib.sha256(self.as_json().encode()).hexdigest()
+
+    def as_json(self) -> str:
+        """Return the description as JSON with sorted keys."""
+        return json.dumps(asdict(self), sort_keys=True, indent=1)
+
+
+def spec_of(network: Network, layer: str = FEATURES, pooling: str = "none") -> FeatureSpec:
+    """Describe what a network's forward up to a layer gives.
+
+    Parameters
+    ----------
+    network : Network
+        The frozen network.
+    layer : str
+        One of its ``layers``.
+    pooling : str
+        As in ``FeatureSpec``.
+    """
+    return FeatureSpec(
+        network=network.name,
+        weights_sha256=network.sha256,
+        layer=layer,
+        pooling=pooling,
+        preprocessing=network.preprocessing.as_dict(),
+        decoder=decoder_version(),
+    )

@@ -1,0 +1,188 @@
+"""``FineTuneClassifier``: trains what lies above a cut of a network, on an image data set."""
+
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from featbench.datasets import Dataset, Split, with_validation
+from featbench.errors import FeatbenchError, UsageError
+from featbench.extract import choose_device
+from featbench.finetune._inputs import Inputs, load_inputs
+from featbench.finetune._trainer import Schedule, Trainer
+from featbench.networks import PIXELS, Network, create_network
+from featbench.progress import SILENT, Reporter
+
+_NO_CHANCE = -30.0
+
+
+class LinearHead(Protocol):
+    """A fitted head that is one linear layer on the features, to start from."""
+
+    classes_: NDArray[Any]
+
+    def linear_layer(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return weights (n_classes, d) and biases (n_classes,) on raw features."""
+
+
+class FineTuneClassifier:
+    """A pretrained or random network of which the last blocks, or all, are trained.
+
+    Parameters
+    ----------
+    network : str
+        As in ``create_network``.
+    weights : str
+        As in ``create_network``.
+    blocks : int or str
+        Train the last so many blocks (0: the classifier alone), from a named block on, or ``all``.
+    warm_start : fitted linear head, optional
+        Start the classifier from it (LP-FT, Kumar et al. 2022): the first predictions are its own.
+    seed : int
+        Seeds fresh weights, dropout and the order of the images.
+    split_seed : int
+        Decides the validation images where the data set has none of its own.
+    cache : path
+        The feature store; the frozen part runs once for each image.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    reporter : Reporter
+        Is told of progress.
+    **train
+        The fields of ``Schedule``: optimizer, lr, batch, epochs, weight_decay, select.
+
+    Attributes
+    ----------
+    classes_ : ndarray of int64, shape (n_classes,)
+        The labels.
+    history_ : list of dict
+        A row an epoch.
+    best_epoch_ : int
+        The epoch whose weights were kept, from 1.
+    network_ : Network
+        With the trained weights.
+    cut_ : str
+        The first block that trained: ``classifier``, a block's name or ``pixels``.
+    total_, trainable_ : int
+        Numbers of parameters.
+    inputs_ : Inputs
+        The data set without broken images, and what running the frozen part cost.
+    """
+
+    def __init__(
+        self,
+        network: str = "efficientnet_lite0",
+        weights: str = "default",
+        blocks: int | str = 1,
+        *,
+        warm_start: LinearHead | None = None,
+        seed: int = 0,
+        split_seed: int = 0,
+        cache: str | Path = "cache",
+        device: str = "auto",
+        reporter: Reporter = SILENT,
+        **train: Any,
+    ) -> None:
+        self.network, self.weights, self.blocks = network, weights, blocks
+        self.warm_start, self.seed, self.split_seed = warm_start, seed, split_seed
+        self.cache, self.device, self._reporter = str(cache), device, reporter
+        try:
+            self.schedule = Schedule(**train)
+        except TypeError as error:
+            known = ", ".join(Schedule.__dataclass_fields__)
+            raise UsageError(f"training settings {', '.join(train)}: {error}; known: {known}") from None
+
+    def fit(self, dataset: Dataset) -> Self:
+        """Train on ``dataset.train``; where an epoch is selected, on its ``val`` or a fifth of train.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            Its test split is not looked at, but for running the frozen part over it.
+        """
+        if self.schedule.select == "val_loss":
+            dataset = with_validation(dataset, split_seed=self.split_seed)
+        device = choose_device(self.device)
+        classes = len(dataset.classes)
+        self.network_ = create_network(self.network, self.weights, classes, self.seed)
+        self.at_ = self.network_.place_of(self.blocks)
+        self.cut_ = self.network_.first_trained(self.blocks)
+        self.total_, self.trainable_ = self.network_.parameters(self.blocks)
+        self.inputs_ = self._inputs(dataset)
+        if self.warm_start is not None:
+            _start_from(self.warm_start, self.network_)
+        self._trainer = Trainer(self.network_.cut(self.at_).suffix, self._prepare(device), device)
+        splits, tensors = self.inputs_.dataset.splits, self.inputs_.tensors
+        data = {name: (tensors[name], torch.from_numpy(split.labels))
+                for name, split in splits.items()}
+        val = data["val"] if self.schedule.select == "val_loss" else None
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            torch.manual_seed(self.seed)
+            self.history_, self.best_epoch_ = self._trainer.fit(
+                data["train"], val, self.schedule, self._reporter
+            )
+        self.classes_ = np.arange(classes)
+        return self
+
+    def _inputs(self, dataset: Dataset) -> Inputs:
+        return load_inputs(dataset, self.network_, self.at_, self.cache, self.device, self._reporter)
+
+    def _prepare(self, device: torch.device) -> Any:
+        network: Network = self.network_
+
+        def pixels(batch: torch.Tensor) -> torch.Tensor:
+            return network.preprocessing.normalise(batch.to(device))
+
+        def activations(batch: torch.Tensor) -> torch.Tensor:
+            layout = torch.channels_last if batch.ndim == 4 else torch.contiguous_format
+            return batch.to(device, memory_format=layout)
+
+        return pixels if self.at_ == PIXELS else activations
+
+    def predict_proba(self, split: Split) -> NDArray[np.float64]:
+        """Return probabilities (n, n_classes) for every image of a split.
+
+        Raises
+        ------
+        FeatbenchError
+            When an image cannot be decoded.
+        """
+        known = self.inputs_.dataset.splits
+        name = next((n for n, s in known.items() if s is split), None)
+        if name is not None:
+            inputs = self.inputs_.tensors[name]
+        else:
+            asked = self._inputs(self.inputs_.dataset.with_splits({"asked": split}))
+            if asked.skipped:
+                raise FeatbenchError("{}: cannot be decoded ({})".format(*asked.skipped[0]))
+            inputs = asked.tensors["asked"]
+        chances: NDArray[np.float64] = self._trainer.logits(inputs).double().softmax(1).numpy()
+        return chances
+
+    def predict(self, split: Split) -> NDArray[np.int64]:
+        """Return the label of every image of a split, (n,)."""
+        labels: NDArray[np.int64] = self.predict_proba(split).argmax(axis=1)
+        return labels
+
+    def score(self, split: Split) -> float:
+        """Return the accuracy on a split, a fraction."""
+        return float((self.predict(split) == split.labels).mean())
+
+
+def _start_from(head: LinearHead, network: Network) -> None:
+    """Copy a linear head into the network's classifier; classes it never saw get no chance."""
+    weight, bias = head.linear_layer()
+    layer = network.module.get_submodule(network.classifier)
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
+    if layer.bias is None or weight.shape[1] != layer.weight.shape[1]:
+        raise UsageError(f"warm start: the head has {weight.shape[1]} features, {network.name}'s "
+                         f"classifier {layer.weight.shape[1]} (and it needs a bias)")
+    seen = torch.as_tensor(head.classes_, dtype=torch.int64)
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.bias.fill_(float(bias.min()) + _NO_CHANCE)
+        layer.weight[seen] = torch.from_numpy(weight).float().reshape(-1, *layer.weight.shape[1:])
+        layer.bias[seen] = torch.from_numpy(bias).float()

@@ -1,0 +1,86 @@
+"""What the trained part of a network takes: cached values at the cut, or pixels."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from featbench.datasets import Dataset, Split
+from featbench.extract import batches, decoded, extract
+from featbench.networks import PIXELS, Network
+from featbench.progress import Reporter
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One tensor for each split, and what getting them cost.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Without the images that could not be decoded.
+    tensors : dict of str to Tensor
+        Values at the cut (n, ...) float32, or pixels (n, height, width, channels) uint8.
+    skipped : tuple of (str, str)
+        Id and reason for every image that cannot be decoded.
+    costs : dict
+        ``extract_seconds``, ``extract_seconds_cold``, ``rows_computed``, ``rows_cached``.
+    """
+
+    dataset: Dataset
+    tensors: dict[str, torch.Tensor]
+    skipped: tuple[tuple[str, str], ...]
+    costs: dict[str, Any]
+
+
+def load_inputs(
+    dataset: Dataset, network: Network, at: str, cache: str, device: str, reporter: Reporter
+) -> Inputs:
+    """Return what the part of ``network`` above the cut ``at`` takes.
+
+    The frozen part runs once for each image, through the feature store; where nothing is frozen the
+    decoded pixels themselves are held in memory.
+    """
+    if at == PIXELS:
+        return _pixels(dataset, network, reporter)
+    found = extract(dataset, network, layer=at, pooling="none", cache=cache, device=device,
+                    reporter=reporter)
+    return Inputs(
+        found.dataset,
+        {name: torch.from_numpy(part.X) for name, part in found.splits.items()},
+        found.skipped,
+        {
+            "extract_seconds": found.seconds,
+            "extract_seconds_cold": found.seconds_cold,
+            "rows_computed": found.rows_computed,
+            "rows_cached": found.rows_cached,
+        },
+    )
+
+
+def _pixels(dataset: Dataset, network: Network, reporter: Reporter) -> Inputs:
+    tensors, kept, skipped = {}, {}, []
+    for name, split in dataset.splits.items():
+        tensors[name], rows, broken = _decode_all(split, network, f"decode {name}", reporter)
+        kept[name] = split.take(rows) if broken else split
+        skipped += [(split.ids[i], reason) for i, reason in broken.items()]
+    costs = {"extract_seconds": 0.0, "extract_seconds_cold": 0.0, "rows_computed": 0,
+             "rows_cached": 0}
+    return Inputs(dataset.with_splits(kept), tensors, tuple(skipped), costs)
+
+
+def _decode_all(
+    split: Split, network: Network, label: str, reporter: Reporter
+) -> tuple[torch.Tensor, list[int], dict[int, str]]:
+    channels, height, width = network.preprocessing.shape
+    whole = np.empty((len(split), height, width, channels), np.uint8)
+    broken: dict[int, str] = {}
+    rows: list[int] = []
+    with reporter.bar(label, len(split)) as bar:
+        stream = decoded(split.pictures, network.preprocessing)
+        for numbers, pixels in batches(stream, 64, broken):
+            whole[len(rows) : len(rows) + len(numbers)] = pixels
+            rows += numbers
+            bar.advance(len(numbers))
+    return torch.from_numpy(whole[: len(rows)]), rows, broken

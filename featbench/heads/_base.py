@@ -1,0 +1,164 @@
+"""What every head shares: scikit-learn's contract, checks, and a preprocessing of the features."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from featbench.errors import UsageError, did_you_mean
+from featbench.registry import Registry
+
+_PREPROCESS = {
+    "none": lambda: FunctionTransformer(),
+    "standardise": lambda: StandardScaler(),
+    "l2": lambda: Normalizer(),
+    "whiten": lambda: PCA(whiten=True, svd_solver="full"),
+}
+
+
+def _core_has(method: str) -> Any:
+    def check(head: "Head") -> bool:
+        return hasattr(head.core_ if hasattr(head, "core_") else head._core(), method)
+
+    return available_if(check)
+
+
+class Head(ClassifierMixin, BaseEstimator):
+    """A classifier on feature rows, with the features' preprocessing inside it.
+
+    A head is a subclass with its settings in ``__init__`` (``preprocess`` among them) and a
+    ``_core`` that makes the classifier proper.
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (n_classes,)
+        The labels seen by ``fit``, sorted.
+    core_ : estimator
+        The fitted classifier.
+    preprocess_ : transformer
+        What was fitted on the training rows only.
+    """
+
+    preprocess: str
+
+    def _core(self) -> Any:
+        """Return the unfitted classifier that works on preprocessed rows."""
+        raise TypeError(f"{type(self).__name__} has no _core")
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Fit preprocessing and classifier.
+
+        Parameters
+        ----------
+        X : array, shape (n, d)
+            Feature rows, finite.
+        y : array, shape (n,)
+            Labels; at least two different ones.
+
+        Raises
+        ------
+        ValueError
+            When shapes differ, a value is not finite, or there is only one class.
+        """
+        X, y = validate_data(self, X, y, dtype=[np.float32, np.float64])
+        check_classification_targets(y)
+        self.classes_ = np.unique(y)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y holds one class only ({self.classes_[0]!r}); a classifier that "
+                             "can be trained needs at least two classes")
+        if self.preprocess not in _PREPROCESS:
+            raise ValueError(f"preprocess={self.preprocess!r}: expected {', '.join(_PREPROCESS)}")
+        self.preprocess_ = _PREPROCESS[self.preprocess]()
+        self.core_ = self._core().fit(self.preprocess_.fit_transform(X), y)
+        return self
+
+    def _rows(self, X: ArrayLike) -> NDArray[Any]:
+        check_is_fitted(self)
+        rows: NDArray[Any] = self.preprocess_.transform(
+            validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
+        )
+        return rows
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the label of each row of X (n, d), shape (n,)."""
+        rows = self._rows(X)
+        labels: NDArray[Any] = self.core_.predict(rows)
+        return labels
+
+    @_core_has("predict_proba")
+    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
+        """Return probabilities (n, n_classes) that sum to 1, in the order of ``classes_``."""
+        rows = self._rows(X)
+        chances: NDArray[Any] = self.core_.predict_proba(rows)
+        return chances
+
+    @_core_has("decision_function")
+    def decision_function(self, X: ArrayLike) -> NDArray[Any]:
+        """Return scores (n, n_classes), or (n,) for two classes; the highest wins."""
+        rows = self._rows(X)
+        scores: NDArray[Any] = self.core_.decision_function(rows)
+        return scores
+
+    def linear_layer(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return weights (n_classes, d) and biases (n_classes,) on raw features.
+
+        The standardiser is folded in: ``softmax(X @ W.T + b)`` are the head's own probabilities.
+
+        Raises
+        ------
+        UsageError
+            When the head is not one linear layer on (standardised) features.
+        """
+        check_is_fitted(self)
+        if not hasattr(self.core_, "coef_") or self.preprocess not in ("none", "standardise"):
+            raise UsageError(f"{type(self).__name__} (preprocess={self.preprocess!r}) is not one "
+                             "linear layer; warm-start from logreg, or an mlp with hidden=[]")
+        weight = np.asarray(self.core_.coef_, dtype=np.float64)
+        bias = np.asarray(self.core_.intercept_, dtype=np.float64)
+        if len(weight) == 1:  # two classes: one score, for the second
+            weight, bias = np.vstack([-weight / 2, weight / 2]), np.append(-bias / 2, bias / 2)
+        if self.preprocess == "standardise":
+            weight = weight / self.preprocess_.scale_
+            bias = bias - weight @ self.preprocess_.mean_
+        return weight, bias
+
+
+HEADS: Registry[type[Head]] = Registry("head", "featbench.heads")
+register_head = HEADS.register
+
+
+def create_head(name: str, **settings: Any) -> Head:
+    """Create an unfitted head by name.
+
+    Parameters
+    ----------
+    name : str
+        A registered name: ``featbench heads`` lists them.
+    **settings
+        The head's own parameters; lists become tuples.
+
+    Returns
+    -------
+    Head
+        A scikit-learn classifier.
+
+    Raises
+    ------
+    UsageError
+        For an unknown head or setting; the nearest known one is named.
+    """
+    head = HEADS[name]()
+    known = head.get_params()
+    for key in settings:
+        if key not in known:
+            raise UsageError(f"head {name} has no setting {key!r}{did_you_mean(key, known)} "
+                             f"Settings: {', '.join(known)}")
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    head.set_params(**settings)
+    return head

@@ -1,0 +1,22 @@
+"""What is computed: pretrained backbones, small networks, weights, blocks, and the cut."""
+
+from featbench.networks._blocks import Block
+from featbench.networks._network import Cut, FrozenPrefix, Network, create_network
+from featbench.networks._preprocessing import Preprocessing
+from featbench.networks._registry import NETWORKS, Built, register_network
+from featbench.networks._trace import FEATURES, PIXELS, weight_count
+
+__all__ = [
+    "FEATURES",
+    "NETWORKS",
+    "PIXELS",
+    "Block",
+    "Built",
+    "Cut",
+    "FrozenPrefix",
+    "Network",
+    "Preprocessing",
+    "create_network",
+    "register_network",
+    "weight_count",
+]

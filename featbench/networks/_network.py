@@ -1,0 +1,298 @@
+"""A network with a cut: what lies below it is frozen, what lies above it is trained."""
+
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from featbench.errors import FeatbenchError, UsageError, did_you_mean
+from featbench.networks._blocks import Block, find_blocks
+from featbench.networks._preprocessing import Preprocessing
+from featbench.networks._registry import NETWORKS, Built
+from featbench.networks._trace import FEATURES, PIXELS, Trace, trace, weight_count
+from featbench.networks._weights import load_strictly, read_weights, sha256_of_tensors
+from featbench.networks.timm_zoo import PREFIX, build_timm
+
+
+class FrozenPrefix(nn.Module):
+    """What lies below a cut: always in eval mode, and no parameter takes a gradient.
+
+    Parameters
+    ----------
+    body : Module
+        From pixels to the value at the cut.
+    """
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.requires_grad_(False)
+        self.train(False)
+
+    def train(self, mode: bool = True) -> "FrozenPrefix":
+        """Stay in eval mode whatever is asked: frozen batch norm keeps its statistics."""
+        super().train(False)
+        return self
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the value at the cut for normalised pixels (n, channels, height, width)."""
+        value: torch.Tensor = self.body(x)
+        return value
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A network in two halves; the suffix after the prefix is the whole network.
+
+    Parameters
+    ----------
+    at : str
+        The place: a layer whose output the cut passes, ``features`` or ``pixels``.
+    prefix : FrozenPrefix
+        From pixels to the value at the cut.
+    suffix : Module
+        From there to logits; its parameters are the network's own.
+    """
+
+    at: str
+    prefix: FrozenPrefix
+    suffix: nn.Module
+
+
+class Network:
+    """A network, its weights, and the preprocessing that belongs to them.
+
+    Parameters
+    ----------
+    name : str
+        As given to ``create_network``.
+    built : Built
+        The module with its weights.
+    """
+
+    def __init__(self, name: str, built: Built) -> None:
+        self.name = name
+        self.weights = built.weights
+        self.preprocessing = built.preprocessing
+        self.module = built.module.eval()
+        self.classifier = find_classifier(self.module)
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """The sha256 over the weights and buffers of all but the classifier."""
+        tensors = {n: t for n, t in self.module.state_dict().items()
+                   if not self.classifier or not n.startswith(self.classifier + ".")}
+        return sha256_of_tensors(tensors)
+
+    @functools.cached_property
+    def trace(self) -> Trace | None:
+        """The shallow trace; None where the forward has control flow that cannot be traced."""
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            example = torch.empty(2, *self.preprocessing.shape)
+            try:
+                return trace(self.module, self.classifier, example)
+            except Exception as error:  # tracing runs the model's own code
+                self.untraced_because = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+                return None
+
+    @functools.cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """The weight-bearing stages in order, without the classifier."""
+        return () if self.trace is None else find_blocks(self.module, self.classifier, self.trace)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Every place where the network can be cut, in order; the last one is ``features``."""
+        return (FEATURES,) if self.trace is None else tuple(self.trace.places)
+
+    def shape_at(self, at: str = FEATURES) -> tuple[int, ...]:
+        """Return the shape of one image's value at a place, by arithmetic on shapes alone."""
+        prefix = self.cut(at).prefix
+        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+            return tuple(prefix(torch.empty(1, *self.preprocessing.shape)).shape[1:])
+
+    def cut(self, at: str = FEATURES) -> Cut:
+        """Cut the network; freezes what lies below and lets all that lies above train.
+
+        Parameters
+        ----------
+        at : str
+            One of ``layers``, or ``pixels``.
+
+        Returns
+        -------
+        Cut
+            ``suffix(prefix(x))`` equals ``module(x)``; both halves use the network's own tensors.
+
+        Raises
+        ------
+        UsageError
+            When the network cannot be cut there.
+        """
+        if at == PIXELS:
+            self.module.requires_grad_(True)
+            return Cut(at, FrozenPrefix(nn.Identity()), self.module)
+        if at not in self.layers:
+            why = ""
+            if self.trace is None:
+                why = f" (its forward cannot be traced: {self.untraced_because})"
+            raise UsageError(
+                f"{self.name} cannot be cut at {at!r}{did_you_mean(at, self.layers)}{why} "
+                f"Places: {', '.join(self.layers)}"
+            )
+        if self.trace is None:
+            before: nn.Module = _BeforeClassifier(self.module, self.classifier)
+            after: nn.Module = self.module.get_submodule(self.classifier)
+        else:
+            place = self.trace.places[at]
+            before, after = self.trace.build(None, place), self.trace.build(place, None)
+        after.requires_grad_(True)
+        return Cut(at, FrozenPrefix(before), after)
+
+    def place_of(self, blocks: int | str) -> str:
+        """Return where to cut so that the last blocks train.
+
+        Parameters
+        ----------
+        blocks : int or str
+            The last so many blocks; a block or layer name, to train from that one on; or ``all``.
+
+        Raises
+        ------
+        UsageError
+            When there is no such block.
+        """
+        named = {block.name: block.starts_at for block in self.blocks}
+        if blocks == "all" or blocks == PIXELS:
+            return PIXELS
+        if isinstance(blocks, int) or str(blocks).isdigit():
+            count = int(blocks)
+            if count == 0:
+                return FEATURES
+            if 0 < count <= len(self.blocks):
+                return self.blocks[-count].starts_at
+            raise UsageError(f"blocks={blocks}: {self.name} has {len(self.blocks)} blocks"
+                             f"{': ' + ', '.join(named) if named else ''}; or use all")
+        if blocks in named:
+            return named[blocks]
+        raise UsageError(f"blocks={blocks}: {self.name} has no such block"
+                         f"{did_you_mean(blocks, named)} Blocks: {', '.join(named)}, or 0, 1, …, all")
+
+    def first_trained(self, blocks: int | str) -> str:
+        """Return the first block that trains: ``classifier`` for 0, ``pixels`` for all."""
+        place = self.place_of(blocks)
+        if place == FEATURES:
+            return "classifier"
+        return next((b.name for b in self.blocks if b.starts_at == place != PIXELS), PIXELS)
+
+    def parameters(self, blocks: int | str = 0) -> tuple[int, int]:
+        """Return the total number of parameters, and how many train with these blocks."""
+        at = self.place_of(blocks)
+        trained = self.module if at == PIXELS else self.cut(at).suffix
+        return weight_count(self.module), weight_count(trained)
+
+
+class _BeforeClassifier(nn.Module):
+    """Runs a network that cannot be traced up to its classifier, and returns what that gets."""
+
+    def __init__(self, module: nn.Module, classifier: str) -> None:
+        super().__init__()
+        self.module, self._classifier = module, classifier
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        seen: list[torch.Tensor] = []
+        layer = self.module.get_submodule(self._classifier)
+        hook = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        try:
+            self.module(x)
+        finally:
+            hook.remove()
+        return seen[-1]
+
+
+def find_classifier(module: nn.Module) -> str:
+    """Return the name of the final Linear or 1×1 convolution; empty for a headless network."""
+    if hasattr(module, "get_classifier"):  # timm says which
+        head = module.get_classifier()
+        if isinstance(head, nn.Identity):
+            return ""
+        return next((name for name, m in module.named_modules() if m is head), "")
+    last = ""
+    for name, m in module.named_modules():
+        if isinstance(m, nn.Linear) or (isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1)):
+            last = name
+    return last
+
+
+def replace_classifier(module: nn.Module, classes: int) -> None:
+    """Put a freshly initialised final layer of ``classes`` outputs in the classifier's place."""
+    name = find_classifier(module)
+    old = module.get_submodule(name)
+    new: nn.Module
+    if isinstance(old, nn.Conv2d):
+        new = nn.Conv2d(old.in_channels, classes, 1, bias=old.bias is not None)
+    elif isinstance(old, nn.Linear):
+        new = nn.Linear(old.in_features, classes, bias=old.bias is not None)
+    else:
+        raise FeatbenchError(f"the classifier {name!r} is a {type(old).__name__}, which cannot be "
+                             "replaced; create the network without classes")
+    owner, _, leaf = name.rpartition(".")
+    setattr(module.get_submodule(owner), leaf, new)
+
+
+def create_network(
+    name: str, weights: str = "default", classes: int | None = None, seed: int = 0
+) -> Network:
+    """Create a network by name.
+
+    Parameters
+    ----------
+    name : str
+        A torchvision classifier, ``efficientnet_lite0`` (weights install with pip), one of our
+        own small networks, or ``timm/NAME``; ``featbench networks`` lists them.
+    weights : str
+        ``default``, ``random``, a name that the source knows, or a .safetensors or .pth file.
+    classes : int, optional
+        Replace the classifier by a fresh one with so many outputs; None keeps it.
+    seed : int
+        Seeds random weights and a fresh classifier; the caller's random state is left alone.
+
+    Returns
+    -------
+    Network
+        In eval mode.
+
+    Raises
+    ------
+    UsageError
+        For an unknown network, weights that do not exist or do not fit.
+    FeatbenchError
+        When weights are neither on this machine nor to be downloaded.
+    """
+    builder = build_timm if name.startswith(PREFIX) else NETWORKS[name]
+    path = Path(weights).expanduser()
+    from_file = path.suffix in (".safetensors", ".pth", ".pt") or os.sep in weights
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        built = builder(name, "random" if from_file else weights)
+        if from_file:
+            built = Built(built.module, path.name, built.preprocessing)
+            _load_file(built.module, path)
+        if classes is not None:
+            torch.manual_seed(seed)
+            replace_classifier(built.module, classes)
+    return Network(name, built)
+
+
+def _load_file(module: nn.Module, path: Path) -> None:
+    """Load a weights file, whose classifier may have another number of classes."""
+    tensors = read_weights(path)
+    classifier = find_classifier(module)
+    outputs = tensors.get(f"{classifier}.weight")
+    if outputs is not None and outputs.shape != module.get_submodule(classifier).weight.shape:
+        replace_classifier(module, len(outputs))
+    load_strictly(module, tensors, f"--weights {path}")

@@ -1,0 +1,90 @@
+"""From an RGB picture to the pixels a network was trained on."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from featbench.errors import UsageError
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Resize, centre crop, scale to [0, 1], normalise: the steps that belong to a set of weights.
+
+    Parameters
+    ----------
+    resize : int or (int, int)
+        Pixels of the short side (the other follows, rounded down), or (height, width) exactly.
+    crop : (int, int), optional
+        (height, width) of the centre crop; None keeps what ``resize`` made.
+    interpolation : str
+        ``nearest``, ``bilinear``, ``bicubic`` or ``lanczos``; Pillow's, always with antialias.
+    mean, std : tuple of float
+        One a channel, in units of [0, 1]; their number is the number of channels: 3 for RGB, 1 for
+        grey (ITU-R 601 luma).
+    """
+
+    resize: int | tuple[int, int]
+    crop: tuple[int, int] | None
+    interpolation: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in _FILTERS:
+            raise UsageError(f"interpolation {self.interpolation!r}: expected {', '.join(_FILTERS)}")
+        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
+            raise UsageError(f"mean and std need 1 or 3 numbers each, not {self.mean}, {self.std}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what the network gets."""
+        size = self.crop or self.resize
+        height, width = size if isinstance(size, tuple) else (size, size)
+        return len(self.mean), height, width
+
+    def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Return (height, width, channels) uint8, ready for ``normalise``."""
+        image = image.convert("L" if len(self.mean) == 1 else "RGB")
+        image = image.resize(self._resized(image.size), _FILTERS[self.interpolation])
+        if self.crop is not None:
+            height, width = self.crop
+            left, top = round((image.width - width) / 2.0), round((image.height - height) / 2.0)
+            image = image.crop((left, top, left + width, top + height))
+        array: NDArray[np.uint8] = np.asarray(image)
+        return array.reshape(*array.shape[:2], len(self.mean))
+
+    def _resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        if isinstance(self.resize, tuple):
+            return self.resize[1], self.resize[0]
+        width, height = size
+        if width <= height:
+            return self.resize, max(1, int(self.resize * height / width))
+        return max(1, int(self.resize * width / height)), self.resize
+
+    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return float32 (n, channels, height, width) in channels_last memory, on pixels' device.
+
+        Parameters
+        ----------
+        pixels : Tensor of uint8, shape (n, height, width, channels)
+        """
+        std = torch.tensor(self.std, device=pixels.device)
+        mean = torch.tensor(self.mean, device=pixels.device)
+        scaled = pixels.to(torch.float32).mul_(1 / (255 * std)).sub_(mean / std)
+        return scaled.permute(0, 3, 1, 2)  # a view: the memory is already channels_last
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every step as plain data, for the feature space's key."""
+        return {**asdict(self), "antialias": True, "resizer": "pillow"}

@@ -1,0 +1,90 @@
+"""Weights: read from files without running code from them, and named by their sha256."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from featbench.errors import UsageError
+
+_OLD_DENSENET = re.compile(r"\.(norm|relu|conv)\.([12])\.")
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a .safetensors file, or of a .pth that holds nothing but tensors.
+
+    Parameters
+    ----------
+    path : Path
+        The file. A .pth is read with ``weights_only=True``: no code in it runs.
+
+    Raises
+    ------
+    UsageError
+        When the file does not exist, or is not such a file.
+    """
+    if not path.is_file():
+        raise UsageError(f"--weights {path}: no such file")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and safetensors raise anything on hostile bytes
+        raise UsageError(
+            f"--weights {path}: cannot be read as plain tensors ({str(error).splitlines()[0]}); "
+            "save the network's state_dict() as .safetensors"
+        ) from error
+    if isinstance(loaded, Mapping):
+        loaded = next((loaded[k] for k in ("state_dict", "model") if isinstance(loaded.get(k), Mapping)),
+                      loaded)
+    tensors = dict(loaded) if isinstance(loaded, Mapping) else {}
+    if not tensors or not all(isinstance(t, torch.Tensor) for t in tensors.values()):
+        raise UsageError(f"--weights {path}: holds no state_dict (a mapping of names to tensors)")
+    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def load_strictly(module: nn.Module, tensors: Mapping[str, torch.Tensor], what: str) -> None:
+    """Load every tensor by name; names of old DenseNet files and auxiliary heads are understood.
+
+    Parameters
+    ----------
+    module : Module
+        Filled in place.
+    tensors : mapping of str to Tensor
+        What a weights file holds.
+    what : str
+        The option or file, for the error.
+
+    Raises
+    ------
+    UsageError
+        When a name or shape differs.
+    """
+    own = module.state_dict()
+    named = {_OLD_DENSENET.sub(r".\1\2.", name): tensor for name, tensor in tensors.items()}
+    named = {n: t for n, t in named.items() if n in own or not n.lower().startswith("aux")}
+    missing, unexpected = sorted(own.keys() - named.keys()), sorted(named.keys() - own.keys())
+    missing = [n for n in missing if not n.endswith("num_batches_tracked")]
+    shapes = [n for n in own.keys() & named.keys() if own[n].shape != named[n].shape]
+    if missing or unexpected or shapes:
+        first = (missing or unexpected or sorted(shapes))[0]
+        raise UsageError(
+            f"{what}: does not fit the network: {len(missing)} tensors missing, {len(unexpected)} "
+            f"not known, {len(shapes)} of another shape (first: {first})"
+        )
+    module.load_state_dict(named, strict=False)
+
+
+def sha256_of_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return the sha256 over names, dtypes, shapes and bytes, in sorted order of the names."""
+    whole = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        whole.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return whole.hexdigest()
