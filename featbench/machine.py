@@ -1,9 +1,11 @@
 """What this machine is told once, before any heavy work begins."""
 
+import contextlib
 import ctypes
 import functools
 import os
 import sys
+from collections.abc import Iterator
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
@@ -23,6 +25,22 @@ def keep_memory() -> bool:
         return False
     wanted = ((_M_MMAP_THRESHOLD, 2**30), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**28))
     return all(mallopt(option, value) == 1 for option, value in wanted)
+
+
+@contextlib.contextmanager
+def flush_denormals() -> Iterator[None]:
+    """Let the CPU take numbers too small for full precision as zero, while training.
+
+    Adam's running means decay into that range, where an operation takes up to a hundred cycles:
+    without this an epoch was seen to become four times slower than the first one.
+    """
+    import torch
+
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def cores() -> int:

@@ -1,4 +1,4 @@
-"""How long work tells what it is doing: a reporter is handed down; the silent one is the default."""
+"""How long work tells what it is doing: a reporter is handed down, silent by default."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

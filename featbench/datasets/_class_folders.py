@@ -1,7 +1,7 @@
 """Class folders, on disk or in a zip: ``[SPLIT/]CLASS/…/IMAGE``, read as a person would."""
 
-from collections.abc import Mapping
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -10,7 +10,23 @@ from featbench.datasets._dataset import Dataset, Picture, Split
 from featbench.errors import UsageError
 
 IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .pnm .avif".split()
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".bmp",
+        ".gif",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".avif",
+    ]
 )
 SPLIT_NAMES = {
     "train": "train", "training": "train",

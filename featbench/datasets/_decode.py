@@ -54,8 +54,9 @@ def decode(raw: Raw) -> Image.Image:
         return _to_rgb(image)
     except Exception as error:  # decoders raise anything at all on hostile bytes
         reason = "empty file" if isinstance(raw, bytes) and not raw else str(error)
-        raise BrokenImageError(reason.replace(repr(raw), "").splitlines()[0] if reason else
-                               type(error).__name__) from error
+        raise BrokenImageError(
+            reason.replace(repr(raw), "").splitlines()[0] if reason else type(error).__name__
+        ) from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -71,6 +72,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def decoder_version() -> str:
-    """Return the decoder and the versions of its codecs, as they are part of a feature's identity."""
+    """Return the decoder and its codecs' versions: part of what a feature is."""
     codecs = [f"{name} {features.version(name)}" for name in ("jpg", "zlib", "webp", "libtiff")]
     return f"pillow {_pillow_version} ({', '.join(codecs)})"

@@ -41,7 +41,9 @@ def from_zip(path: Path) -> Dataset:
     files = {
         name: ZipPicture(archive, member)
         for name, member in members.items()
-        if not member.is_dir() and name not in unsafe and not stat.S_ISLNK(member.external_attr >> 16)
+        if not member.is_dir()
+        and name not in unsafe
+        and not stat.S_ISLNK(member.external_attr >> 16)
     }
     folders = {name.rstrip("/") for name, m in members.items() if m.is_dir() and name not in unsafe}
     for name in files:
@@ -62,19 +64,26 @@ def from_table(path: Path) -> Dataset:
     import pandas as pd
 
     try:
-        table = (pd.read_csv(path, dtype=str, keep_default_na=False) if path.suffix == ".csv"
-                 else pd.read_parquet(path).astype(str))
+        table = (
+            pd.read_csv(path, dtype=str, keep_default_na=False)
+            if path.suffix == ".csv"
+            else pd.read_parquet(path).astype(str)
+        )
     except (ValueError, OSError, ImportError) as error:
         raise UsageError(f"{path}: cannot be read as a table ({error})") from error
     if missing := {"path", "label"} - set(table.columns):
-        raise UsageError(f"{path}: has no column {' and no column '.join(sorted(missing))}; "
-                         "expected path,label[,split][,group]")
+        raise UsageError(
+            f"{path}: has no column {' and no column '.join(sorted(missing))}; "
+            "expected path,label[,split][,group]"
+        )
     if (repeated := table["path"].duplicated()).any():
         raise UsageError(f"{path}: names {table['path'][repeated].iloc[0]!r} more than once")
     classes = tuple(sorted(set(table["label"])))
     label = {c: i for i, c in enumerate(classes)}
     absent = [p for p in table["path"] if not (path.parent / p).is_file()]
-    problems = [f"{len(absent)} files of the table are missing (first: {absent[0]})"] if absent else []
+    problems = (
+        [f"{len(absent)} files of the table are missing (first: {absent[0]})"] if absent else []
+    )
     table = table[~table["path"].isin(absent)]
     sides = table["split"].str.lower() if "split" in table else table["path"].map(lambda _: "train")
     if strange := sorted(set(sides) - {"train", "val", "test"}):

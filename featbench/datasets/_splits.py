@@ -92,8 +92,10 @@ def settle_splits(dataset: Dataset, *, split_seed: int, limit: int | None) -> Da
     if "test" not in splits:
         train, test = split_off(splits["train"], TEST_SHARE, seed=split_seed, purpose="test")
         splits |= {"train": train, "test": test}
-        notices.append(f"no test split in the source: about a fifth of each class "
-                       f"({len(test)} images, by a hash of the id) is the test split")
+        notices.append(
+            f"no test split in the source: about a fifth of each class "
+            f"({len(test)} images, by a hash of the id) is the test split"
+        )
     if limit is not None:
         splits = {name: limit_per_class(split, limit) for name, split in splits.items()}
     problems = list(dataset.problems)
@@ -102,15 +104,16 @@ def settle_splits(dataset: Dataset, *, split_seed: int, limit: int | None) -> Da
         absent = [c for label, c in enumerate(dataset.classes) if label not in present]
         if absent:
             shown = ", ".join(absent[:5]) + (", …" if len(absent) > 5 else "")
-            problems.append(f"{len(absent)} of {len(dataset.classes)} classes have no {name} "
-                            f"image: {shown}")
+            problems.append(
+                f"{len(absent)} of {len(dataset.classes)} classes have no {name} image: {shown}"
+            )
     return replace(dataset, splits=splits, notices=tuple(notices), problems=tuple(problems))
 
 
 def with_validation(
     dataset: Dataset, *, share: float = VALIDATION_SHARE, split_seed: int = 0
 ) -> Dataset:
-    """Return the data set with a ``val`` split: the source's own, else a share of each class of train.
+    """Return the data set with a ``val`` split: its own, else a share of each class of train.
 
     Parameters
     ----------

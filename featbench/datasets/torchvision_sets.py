@@ -75,7 +75,7 @@ def _open(name: str, spec: _Spec, folder: Path, options: dict[str, Any]) -> Any:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FeatbenchError(
             f"data set {name!r}: not found in {folder} and cannot be downloaded ({reason})\n"
-            f"put {spec.wants} into {folder}, or set FEATBENCH_DATA to the folder that holds {name}/"
+            f"put {spec.wants} into {folder}, or set FEATBENCH_DATA to what holds {name}/"
         ) from error
 
 

@@ -10,9 +10,10 @@ from torch import nn
 
 from featbench.datasets import Dataset, Split, with_validation
 from featbench.errors import FeatbenchError, UsageError
-from featbench.extract import choose_device
+from featbench.extraction import choose_device
 from featbench.finetune._inputs import Inputs, load_inputs
 from featbench.finetune._trainer import Schedule, Trainer
+from featbench.machine import flush_denormals
 from featbench.networks import PIXELS, Network, create_network
 from featbench.progress import SILENT, Reporter
 
@@ -93,10 +94,12 @@ class FineTuneClassifier:
             self.schedule = Schedule(**train)
         except TypeError as error:
             known = ", ".join(Schedule.__dataclass_fields__)
-            raise UsageError(f"training settings {', '.join(train)}: {error}; known: {known}") from None
+            raise UsageError(
+                f"training settings {', '.join(train)}: {error}; known: {known}"
+            ) from None
 
     def fit(self, dataset: Dataset) -> Self:
-        """Train on ``dataset.train``; where an epoch is selected, on its ``val`` or a fifth of train.
+        """Train on ``dataset.train``; an epoch is selected on its ``val``, or a fifth of train.
 
         Parameters
         ----------
@@ -116,10 +119,11 @@ class FineTuneClassifier:
             _start_from(self.warm_start, self.network_)
         self._trainer = Trainer(self.network_.cut(self.at_).suffix, self._prepare(device), device)
         splits, tensors = self.inputs_.dataset.splits, self.inputs_.tensors
-        data = {name: (tensors[name], torch.from_numpy(split.labels))
-                for name, split in splits.items()}
+        data = {
+            name: (tensors[name], torch.from_numpy(split.labels)) for name, split in splits.items()
+        }
         val = data["val"] if self.schedule.select == "val_loss" else None
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        with torch.random.fork_rng(devices=[]), torch.enable_grad(), flush_denormals():
             torch.manual_seed(self.seed)
             self.history_, self.best_epoch_ = self._trainer.fit(
                 data["train"], val, self.schedule, self._reporter
@@ -128,7 +132,9 @@ class FineTuneClassifier:
         return self
 
     def _inputs(self, dataset: Dataset) -> Inputs:
-        return load_inputs(dataset, self.network_, self.at_, self.cache, self.device, self._reporter)
+        return load_inputs(
+            dataset, self.network_, self.at_, self.cache, self.device, self._reporter
+        )
 
     def _prepare(self, device: torch.device) -> Any:
         network: Network = self.network_
@@ -178,8 +184,10 @@ def _start_from(head: LinearHead, network: Network) -> None:
     layer = network.module.get_submodule(network.classifier)
     assert isinstance(layer, nn.Linear | nn.Conv2d)
     if layer.bias is None or weight.shape[1] != layer.weight.shape[1]:
-        raise UsageError(f"warm start: the head has {weight.shape[1]} features, {network.name}'s "
-                         f"classifier {layer.weight.shape[1]} (and it needs a bias)")
+        raise UsageError(
+            f"warm start: the head has {weight.shape[1]} features, {network.name}'s "
+            f"classifier {layer.weight.shape[1]} (and it needs a bias)"
+        )
     seen = torch.as_tensor(head.classes_, dtype=torch.int64)
     with torch.no_grad():
         layer.weight.zero_()

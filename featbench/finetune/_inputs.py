@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from featbench.datasets import Dataset, Split
-from featbench.extract import batches, decoded, extract
+from featbench.extraction import batches, decoded, extract
 from featbench.networks import PIXELS, Network
 from featbench.progress import Reporter
 
@@ -44,8 +44,9 @@ def load_inputs(
     """
     if at == PIXELS:
         return _pixels(dataset, network, reporter)
-    found = extract(dataset, network, layer=at, pooling="none", cache=cache, device=device,
-                    reporter=reporter)
+    found = extract(
+        dataset, network, layer=at, pooling="none", cache=cache, device=device, reporter=reporter
+    )
     return Inputs(
         found.dataset,
         {name: torch.from_numpy(part.X) for name, part in found.splits.items()},
@@ -65,8 +66,12 @@ def _pixels(dataset: Dataset, network: Network, reporter: Reporter) -> Inputs:
         tensors[name], rows, broken = _decode_all(split, network, f"decode {name}", reporter)
         kept[name] = split.take(rows) if broken else split
         skipped += [(split.ids[i], reason) for i, reason in broken.items()]
-    costs = {"extract_seconds": 0.0, "extract_seconds_cold": 0.0, "rows_computed": 0,
-             "rows_cached": 0}
+    costs = {
+        "extract_seconds": 0.0,
+        "extract_seconds_cold": 0.0,
+        "rows_computed": 0,
+        "rows_cached": 0,
+    }
     return Inputs(dataset.with_splits(kept), tensors, tuple(skipped), costs)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from featbench.errors import FeatbenchError, UsageError
 from featbench.progress import Reporter
@@ -55,8 +55,10 @@ class Schedule:
         if self.select not in SELECT:
             raise UsageError(f"select={self.select!r}: expected {', '.join(SELECT)}")
         if self.epochs < 1 or self.batch < 1 or self.lr <= 0 or self.weight_decay < 0:
-            raise UsageError("epochs and batch need to be at least 1, lr above 0, weight_decay 0 or "
-                             f"more; got {self}")
+            raise UsageError(
+                "epochs and batch need to be at least 1, lr above 0, weight_decay 0 or "
+                f"more; got {self}"
+            )
 
 
 class Trainer:
@@ -78,7 +80,7 @@ class Trainer:
         prepare: Callable[[torch.Tensor], torch.Tensor],
         device: torch.device,
     ) -> None:
-        self.module = module.to(device, memory_format=torch.channels_last)
+        self.module = module.to(device).to(memory_format=torch.channels_last)
         self._prepare, self._device = prepare, device
 
     def fit(
@@ -138,8 +140,11 @@ class Trainer:
         return history, best
 
     def _epoch(
-        self, data: tuple[torch.Tensor, torch.Tensor], optimizer: torch.optim.Optimizer,
-        batch: int, epoch: int,
+        self,
+        data: tuple[torch.Tensor, torch.Tensor],
+        optimizer: torch.optim.Optimizer,
+        batch: int,
+        epoch: int,
     ) -> tuple[float, float]:
         inputs, labels = data
         self.module.train()
@@ -150,10 +155,12 @@ class Trainer:
         for number, chosen in enumerate(steps, start=1):
             target = labels[chosen].to(self._device)
             logits = self.module(self._prepare(inputs[chosen]))
-            loss = F.cross_entropy(logits, target)
+            loss = functional.cross_entropy(logits, target)
             if not torch.isfinite(loss):
-                raise FeatbenchError(f"the loss is {loss.item()} in epoch {epoch}, batch {number}: "
-                                     "training diverged; try a lower lr")
+                raise FeatbenchError(
+                    f"the loss is {loss.item()} in epoch {epoch}, batch {number}: "
+                    "training diverged; try a lower lr"
+                )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -172,4 +179,4 @@ class Trainer:
         """Return mean cross-entropy and accuracy."""
         logits = self.logits(inputs)
         right = (logits.argmax(1) == labels).float().mean()
-        return F.cross_entropy(logits, labels).item(), right.item()
+        return functional.cross_entropy(logits, labels).item(), right.item()

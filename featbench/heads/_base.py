@@ -70,8 +70,10 @@ class Head(ClassifierMixin, BaseEstimator):
         check_classification_targets(y)
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
-            raise ValueError(f"y holds one class only ({self.classes_[0]!r}); a classifier that "
-                             "can be trained needs at least two classes")
+            raise ValueError(
+                f"y holds one class only ({self.classes_[0]!r}); a classifier that "
+                "can be trained needs at least two classes"
+            )
         if self.preprocess not in _PREPROCESS:
             raise ValueError(f"preprocess={self.preprocess!r}: expected {', '.join(_PREPROCESS)}")
         self.preprocess_ = _PREPROCESS[self.preprocess]()
@@ -91,14 +93,14 @@ class Head(ClassifierMixin, BaseEstimator):
         labels: NDArray[Any] = self.core_.predict(rows)
         return labels
 
-    @_core_has("predict_proba")
+    @_core_has("predict_proba")  # type: ignore[untyped-decorator]
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
         """Return probabilities (n, n_classes) that sum to 1, in the order of ``classes_``."""
         rows = self._rows(X)
         chances: NDArray[Any] = self.core_.predict_proba(rows)
         return chances
 
-    @_core_has("decision_function")
+    @_core_has("decision_function")  # type: ignore[untyped-decorator]
     def decision_function(self, X: ArrayLike) -> NDArray[Any]:
         """Return scores (n, n_classes), or (n,) for two classes; the highest wins."""
         rows = self._rows(X)
@@ -116,9 +118,11 @@ class Head(ClassifierMixin, BaseEstimator):
             When the head is not one linear layer on (standardised) features.
         """
         check_is_fitted(self)
-        if not hasattr(self.core_, "coef_") or self.preprocess not in ("none", "standardise"):
-            raise UsageError(f"{type(self).__name__} (preprocess={self.preprocess!r}) is not one "
-                             "linear layer; warm-start from logreg, or an mlp with hidden=[]")
+        if not self._is_linear() or self.preprocess not in ("none", "standardise"):
+            raise UsageError(
+                f"{type(self).__name__} (preprocess={self.preprocess!r}) is not one "
+                "linear layer; warm-start from logreg, or an mlp with hidden=[]"
+            )
         weight = np.asarray(self.core_.coef_, dtype=np.float64)
         bias = np.asarray(self.core_.intercept_, dtype=np.float64)
         if len(weight) == 1:  # two classes: one score, for the second
@@ -127,6 +131,21 @@ class Head(ClassifierMixin, BaseEstimator):
             weight = weight / self.preprocess_.scale_
             bias = bias - weight @ self.preprocess_.mean_
         return weight, bias
+
+    def _is_linear(self) -> bool:
+        """Say whether the fitted core's ``coef_`` and ``intercept_`` are one softmax layer."""
+        return False
+
+    def parameter_count(self) -> int | None:
+        """Return how many parameters the fitted classifier has; None for kernel machines."""
+        check_is_fitted(self)
+        if hasattr(self.core_, "parameter_count"):
+            return int(self.core_.parameter_count())
+        try:
+            weight, bias = self.linear_layer()
+        except UsageError:
+            return None
+        return weight.size + bias.size
 
 
 HEADS: Registry[type[Head]] = Registry("head", "featbench.heads")
@@ -157,8 +176,10 @@ def create_head(name: str, **settings: Any) -> Head:
     known = head.get_params()
     for key in settings:
         if key not in known:
-            raise UsageError(f"head {name} has no setting {key!r}{did_you_mean(key, known)} "
-                             f"Settings: {', '.join(known)}")
+            raise UsageError(
+                f"head {name} has no setting {key!r}{did_you_mean(key, known)} "
+                f"Settings: {', '.join(known)}"
+            )
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     head.set_params(**settings)
     return head

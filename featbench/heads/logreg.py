@@ -44,6 +44,9 @@ class LogisticHead(Head):
             C=self.C, class_weight=self.class_weight, max_iter=self.max_iter, tol=self.tol
         )
 
+    def _is_linear(self) -> bool:
+        return True
+
     @property
     def n_iter_(self) -> Any:
         """Iterations that L-BFGS took, as in scikit-learn."""

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from featbench.heads._base import Head, register_head
-from featbench.machine import keep_memory
+from featbench.machine import flush_denormals, keep_memory
 
 
 @register_head("mlp")
@@ -62,6 +62,9 @@ class MLPHead(Head):
         settings = {k: v for k, v in self.get_params(deep=False).items() if k != "preprocess"}
         return TorchMLP(**settings)
 
+    def _is_linear(self) -> bool:
+        return not len(self.hidden)
+
 
 class TorchMLP(ClassifierMixin, BaseEstimator):
     """The classifier of ``MLPHead``, on preprocessed rows; its parameters are explained there."""
@@ -85,7 +88,7 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
         rows = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))
         targets = torch.from_numpy(labels.astype(np.int64))
         seed = int(np.random.RandomState(self.random_state).randint(2**31))
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        with torch.random.fork_rng(devices=[]), torch.enable_grad(), flush_denormals():
             torch.manual_seed(seed)
             self.module_ = self._layers(rows.shape[1], len(self.classes_))
             self._train(rows, targets)
@@ -108,7 +111,7 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
         for _ in range(self.epochs):
             total = 0.0
             for chosen in torch.randperm(len(rows)).split(self.batch_size):
-                loss = F.cross_entropy(self.module_(rows[chosen]), targets[chosen])
+                loss = functional.cross_entropy(self.module_(rows[chosen]), targets[chosen])
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -137,6 +140,10 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
             rows = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))
             logits: NDArray[np.float64] = self.module_(rows).double().numpy()
             return logits
+
+    def parameter_count(self) -> int:
+        """Return the number of weights and biases."""
+        return sum(p.numel() for p in self.module_.parameters())
 
     @property
     def coef_(self) -> NDArray[np.float64]:

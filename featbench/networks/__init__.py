@@ -3,13 +3,20 @@
 from featbench.networks._blocks import Block
 from featbench.networks._network import Cut, FrozenPrefix, Network, create_network
 from featbench.networks._preprocessing import Preprocessing
-from featbench.networks._registry import NETWORKS, Built, register_network
+from featbench.networks._registry import (
+    NETWORKS,
+    SMALL,
+    Built,
+    register_network,
+    register_small,
+)
 from featbench.networks._trace import FEATURES, PIXELS, weight_count
 
 __all__ = [
     "FEATURES",
     "NETWORKS",
     "PIXELS",
+    "SMALL",
     "Block",
     "Built",
     "Cut",
@@ -18,5 +25,6 @@ __all__ = [
     "Preprocessing",
     "create_network",
     "register_network",
+    "register_small",
     "weight_count",
 ]

@@ -67,8 +67,11 @@ def _expanded(module: nn.Module, classifier: str) -> set[str]:
     at, here = "", module
     while True:
         children = {f"{at}.{name}".lstrip("."): child for name, child in here.named_children()}
-        holders = {path: weight_count(child) for path, child in children.items()
-                   if path not in parents and path != classifier and _is_stage(child)}
+        holders = {
+            path: weight_count(child)
+            for path, child in children.items()
+            if path not in parents and path != classifier and _is_stage(child)
+        }
         if not holders:
             return expanded
         largest = max(holders, key=lambda path: holders[path])
@@ -108,6 +111,7 @@ def _unit(path: str, expanded: set[str]) -> str:
 
 def _stage_starts(module: nn.Module, units: dict[str, int]) -> dict[str, int]:
     """Group units into blocks; return each block's name and the index of its first node."""
+
     def layer(name: str) -> nn.Module | None:
         try:
             return module.get_submodule(name)
@@ -131,6 +135,9 @@ def _place_before(traced: Trace, index: int) -> str | None:
     """Return the latest place whose value everything from node ``index`` on hangs on alone."""
     if not any(i < index for i, _ in traced.weighted()):
         return PIXELS
-    before = [name for name, node in traced.places.items()
-              if name != FEATURES and traced.alone_from[node] < index]
+    before = [
+        name
+        for name, node in traced.places.items()
+        if name != FEATURES and traced.alone_from[node] < index
+    ]
     return before[-1] if before else None

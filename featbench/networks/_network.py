@@ -11,7 +11,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from featbench.errors import FeatbenchError, UsageError, did_you_mean
 from featbench.networks._blocks import Block, find_blocks
-from featbench.networks._preprocessing import Preprocessing
 from featbench.networks._registry import NETWORKS, Built
 from featbench.networks._trace import FEATURES, PIXELS, Trace, trace, weight_count
 from featbench.networks._weights import load_strictly, read_weights, sha256_of_tensors
@@ -84,8 +83,11 @@ class Network:
     @functools.cached_property
     def sha256(self) -> str:
         """The sha256 over the weights and buffers of all but the classifier."""
-        tensors = {n: t for n, t in self.module.state_dict().items()
-                   if not self.classifier or not n.startswith(self.classifier + ".")}
+        tensors = {
+            n: t
+            for n, t in self.module.state_dict().items()
+            if not self.classifier or not n.startswith(self.classifier + ".")
+        }
         return sha256_of_tensors(tensors)
 
     @functools.cached_property
@@ -175,12 +177,16 @@ class Network:
                 return FEATURES
             if 0 < count <= len(self.blocks):
                 return self.blocks[-count].starts_at
-            raise UsageError(f"blocks={blocks}: {self.name} has {len(self.blocks)} blocks"
-                             f"{': ' + ', '.join(named) if named else ''}; or use all")
+            raise UsageError(
+                f"blocks={blocks}: {self.name} has {len(self.blocks)} blocks"
+                f"{': ' + ', '.join(named) if named else ''}; or use all"
+            )
         if blocks in named:
             return named[blocks]
-        raise UsageError(f"blocks={blocks}: {self.name} has no such block"
-                         f"{did_you_mean(blocks, named)} Blocks: {', '.join(named)}, or 0, 1, …, all")
+        raise UsageError(
+            f"blocks={blocks}: {self.name} has no such block"
+            f"{did_you_mean(blocks, named)} Blocks: {', '.join(named)}, or 0, 1, …, all"
+        )
 
     def first_trained(self, blocks: int | str) -> str:
         """Return the first block that trains: ``classifier`` for 0, ``pixels`` for all."""
@@ -194,6 +200,14 @@ class Network:
         at = self.place_of(blocks)
         trained = self.module if at == PIXELS else self.cut(at).suffix
         return weight_count(self.module), weight_count(trained)
+
+    def block_parameters(self) -> dict[str, int]:
+        """Return the number of parameters of each block in order, the classifier's last."""
+        counts = [self.parameters(block.name)[1] for block in self.blocks]
+        counts.append(self.parameters(0)[1])
+        names = [block.name for block in self.blocks] + ["classifier"]
+        own = [here - above for here, above in zip(counts, [*counts[1:], 0], strict=True)]
+        return dict(zip(names, own, strict=True))
 
 
 class _BeforeClassifier(nn.Module):
@@ -217,7 +231,7 @@ class _BeforeClassifier(nn.Module):
 def find_classifier(module: nn.Module) -> str:
     """Return the name of the final Linear or 1×1 convolution; empty for a headless network."""
     if hasattr(module, "get_classifier"):  # timm says which
-        head = module.get_classifier()
+        head = module.get_classifier()  # type: ignore[operator]
         if isinstance(head, nn.Identity):
             return ""
         return next((name for name, m in module.named_modules() if m is head), "")
@@ -238,8 +252,10 @@ def replace_classifier(module: nn.Module, classes: int) -> None:
     elif isinstance(old, nn.Linear):
         new = nn.Linear(old.in_features, classes, bias=old.bias is not None)
     else:
-        raise FeatbenchError(f"the classifier {name!r} is a {type(old).__name__}, which cannot be "
-                             "replaced; create the network without classes")
+        raise FeatbenchError(
+            f"the classifier {name!r} is a {type(old).__name__}, which cannot be "
+            "replaced; create the network without classes"
+        )
     owner, _, leaf = name.rpartition(".")
     setattr(module.get_submodule(owner), leaf, new)
 
@@ -293,6 +309,6 @@ def _load_file(module: nn.Module, path: Path) -> None:
     tensors = read_weights(path)
     classifier = find_classifier(module)
     outputs = tensors.get(f"{classifier}.weight")
-    if outputs is not None and outputs.shape != module.get_submodule(classifier).weight.shape:
+    if outputs is not None and outputs.shape != module.get_parameter(f"{classifier}.weight").shape:
         replace_classifier(module, len(outputs))
     load_strictly(module, tensors, f"--weights {path}")

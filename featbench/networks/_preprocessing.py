@@ -43,7 +43,9 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if self.interpolation not in _FILTERS:
-            raise UsageError(f"interpolation {self.interpolation!r}: expected {', '.join(_FILTERS)}")
+            raise UsageError(
+                f"interpolation {self.interpolation!r}: expected {', '.join(_FILTERS)}"
+            )
         if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
             raise UsageError(f"mean and std need 1 or 3 numbers each, not {self.mean}, {self.std}")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from featbench.errors import UsageError
 from featbench.networks._preprocessing import Preprocessing
 from featbench.registry import Registry
 
@@ -33,3 +34,24 @@ Builder = Callable[[str, str], Built]
 
 NETWORKS: Registry[Builder] = Registry("network", "featbench.networks")
 register_network = NETWORKS.register
+
+SMALL: set[str] = set()
+"""Our own small networks, which are trained from scratch: they have no pretrained weights."""
+
+
+def register_small(name: str) -> Callable[[Callable[[], Built]], Callable[[], Built]]:
+    """Return a decorator that files a builder without arguments as a small network."""
+
+    def file(build: Callable[[], Built]) -> Callable[[], Built]:
+        def builder(asked: str, weights: str) -> Built:
+            if weights not in ("default", "random"):
+                raise UsageError(
+                    f"--weights {weights}: {asked} has no pretrained weights; use random, or a file"
+                )
+            return build()
+
+        SMALL.add(name)
+        register_network(name)(builder)
+        return build
+
+    return file

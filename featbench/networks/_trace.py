@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 PIXELS = "pixels"
 FEATURES = "features"
@@ -158,10 +158,17 @@ def _name_parts(nodes: list[fx.Node], whole: nn.Module) -> dict[str, Any]:
             value = getattr(whole.get_submodule(owner), leaf)
             node.target = str(node.target).removeprefix("m.")
             parts[node.target] = value
-        elif node.target is F.dropout:  # the trace fixed its training=False: make it a module
+        elif (
+            node.target is functional.dropout
+        ):  # the trace fixed its training=False: make it a module
             chance = node.args[1] if len(node.args) > 1 else node.kwargs.get("p", 0.5)
             parts[node.name] = nn.Dropout(float(str(chance))).eval()
-            node.op, node.target, node.args, node.kwargs = "call_module", node.name, node.args[:1], {}
+            node.op, node.target, node.args, node.kwargs = (
+                "call_module",
+                node.name,
+                node.args[:1],
+                {},
+            )
     return parts
 
 

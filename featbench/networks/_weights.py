@@ -40,8 +40,10 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             "save the network's state_dict() as .safetensors"
         ) from error
     if isinstance(loaded, Mapping):
-        loaded = next((loaded[k] for k in ("state_dict", "model") if isinstance(loaded.get(k), Mapping)),
-                      loaded)
+        loaded = next(
+            (loaded[k] for k in ("state_dict", "model") if isinstance(loaded.get(k), Mapping)),
+            loaded,
+        )
     tensors = dict(loaded) if isinstance(loaded, Mapping) else {}
     if not tensors or not all(isinstance(t, torch.Tensor) for t in tensors.values()):
         raise UsageError(f"--weights {path}: holds no state_dict (a mapping of names to tensors)")

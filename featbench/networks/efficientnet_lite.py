@@ -36,7 +36,7 @@ def _build(name: str, weights: str) -> Built:
 
 
 def _load_bundled(module: nn.Module, name: str) -> None:
-    """Fill the network in order: the file's names differ from timm's, its order and shapes do not."""
+    """Fill the network in order: only the names differ between the file and timm."""
     path = _bundled_file(name)
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != _SHA256[name]:

@@ -2,11 +2,10 @@
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
-from featbench.errors import UsageError
 from featbench.networks._preprocessing import Preprocessing
-from featbench.networks._registry import Built, register_network
+from featbench.networks._registry import Built, register_small
 
 
 class LeNet5(nn.Module):
@@ -30,16 +29,14 @@ class LeNet5(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits (n, classes) for grey pixels (n, 1, 32, 32)."""
-        x = F.avg_pool2d(F.relu(self.conv1(x)), 2)
-        x = F.avg_pool2d(F.relu(self.conv2(x)), 2)
-        x = F.relu(self.fc1(x.flatten(1)))
-        x = F.relu(self.fc2(x))
+        x = functional.avg_pool2d(functional.relu(self.conv1(x)), 2)
+        x = functional.avg_pool2d(functional.relu(self.conv2(x)), 2)
+        x = functional.relu(self.fc1(x.flatten(1)))
+        x = functional.relu(self.fc2(x))
         return self.fc3(x)  # type: ignore[no-any-return]
 
 
-@register_network("lenet5")
-def _build(name: str, weights: str) -> Built:
-    if weights not in ("default", "random"):
-        raise UsageError(f"--weights {weights}: {name} has no pretrained weights; use random or a file")
+@register_small("lenet5")
+def _build() -> Built:
     pixels = Preprocessing((32, 32), None, "bilinear", mean=(0.5,), std=(0.5,))
     return Built(LeNet5(), "random", pixels)

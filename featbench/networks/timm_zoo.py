@@ -27,7 +27,9 @@ def build_timm(name: str, weights: str) -> Built:
     model = name.removeprefix(PREFIX)
     stem, _, tag = model.partition(".")
     if not timm.is_model(stem):
-        raise UsageError(f"--backbone {name}: timm has no such model{did_you_mean(stem, timm.list_models())}")
+        raise UsageError(
+            f"--backbone {name}: timm has no such model{did_you_mean(stem, timm.list_models())}"
+        )
     if weights not in ("default", "random"):
         tag = weights
     tags = [full.partition(".")[2] for full in timm.list_pretrained(stem)]
@@ -52,10 +54,20 @@ def preprocessing_of(config: dict[str, Any]) -> Preprocessing:
     """Translate timm's data configuration (its eval transform) to ours."""
     _, height, width = config["input_size"]
     if config.get("crop_mode", "center") != "center":
-        return Preprocessing((height, width), None, config["interpolation"],
-                             tuple(config["mean"]), tuple(config["std"]))
+        return Preprocessing(
+            (height, width),
+            None,
+            config["interpolation"],
+            tuple(config["mean"]),
+            tuple(config["std"]),
+        )
     resize: int | tuple[int, int] = math.floor(height / config["crop_pct"])
     if height != width:
         resize = (math.floor(height / config["crop_pct"]), math.floor(width / config["crop_pct"]))
-    return Preprocessing(resize, (height, width), config["interpolation"],
-                         tuple(config["mean"]), tuple(config["std"]))
+    return Preprocessing(
+        resize,
+        (height, width),
+        config["interpolation"],
+        tuple(config["mean"]),
+        tuple(config["std"]),
+    )

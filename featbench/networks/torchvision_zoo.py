@@ -38,14 +38,15 @@ def _choose(name: str, enum: type[WeightsEnum], weights: str) -> Any:
     wanted = weights.rpartition(".")[2]
     if wanted not in enum.__members__:
         raise UsageError(
-            f"--weights {weights}: {name} has no such weights{did_you_mean(wanted, enum.__members__)}"
-            f" (default, random, a file, or {', '.join(enum.__members__)})"
+            f"--weights {weights}: {name} has no such weights"
+            f"{did_you_mean(wanted, enum.__members__)} "
+            f"(default, random, a file, or {', '.join(enum.__members__)})"
         )
     return enum[wanted]
 
 
 def _fetch(name: str, chosen: Any) -> dict[str, torch.Tensor]:
-    """Return the weights' tensors, downloaded where torchvision keeps them unless they are there."""
+    """Return the weights' tensors, downloaded to torchvision's folder where missing."""
     try:
         with contextlib.redirect_stdout(sys.stderr):  # torch prints "Downloading: …" to stdout
             tensors: dict[str, torch.Tensor] = chosen.get_state_dict(
@@ -64,8 +65,9 @@ def _fetch(name: str, chosen: Any) -> dict[str, torch.Tensor]:
 def _preprocessing(chosen: Weights) -> Preprocessing:
     preset = chosen.transforms()
     (short_side,), (crop,) = preset.resize_size, preset.crop_size
-    return Preprocessing(short_side, (crop, crop), preset.interpolation.value,
-                         tuple(preset.mean), tuple(preset.std))
+    return Preprocessing(
+        short_side, (crop, crop), preset.interpolation.value, tuple(preset.mean), tuple(preset.std)
+    )
 
 
 for _name in models.list_models(module=models):

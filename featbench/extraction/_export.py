@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 
 from featbench.errors import FeatbenchError
-from featbench.extract._extract import Features
-from featbench.extract._files import write_whole
+from featbench.extraction._extract import Features
+from featbench.extraction._files import write_whole
 
 
 def export(features: Features, path: Path) -> None:

@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from featbench.datasets import Dataset, Picture
 from featbench.errors import FeatbenchError
-from featbench.extract._engine import (
+from featbench.extraction._engine import (
     DEFAULT_BATCH,
     Engine,
     choose_device,
     pooling_for,
     row_shape,
 )
-from featbench.extract._pictures import batches, decoded
-from featbench.extract._spec import FeatureSpec, spec_of
-from featbench.extract._store import FeatureSpace
+from featbench.extraction._pictures import batches, decoded
+from featbench.extraction._spec import FeatureSpec, spec_of
+from featbench.extraction._store import FeatureSpace
 from featbench.networks import FEATURES, Network, create_network
 from featbench.progress import SILENT, Reporter
 
@@ -70,6 +70,16 @@ class Features:
     seconds: float
     seconds_cold: float
     skipped: tuple[tuple[str, str], ...]
+
+    def describe(self) -> str:
+        """Return one line: what was computed, what was in the cache, how fast."""
+        if not self.rows_computed:
+            return f"nothing to compute, all {self.rows_cached:,} rows are in the cache"
+        rate = self.rows_computed / max(self.seconds, 1e-9)
+        return (
+            f"{self.rows_computed:,} rows computed, {self.rows_cached:,} from the cache, in "
+            f"{self.seconds:.1f} s ({rate:.0f} images/s)"
+        )
 
     @property
     def train(self) -> FeatureSplit:
@@ -146,8 +156,10 @@ def extract(
     kept, skipped = _without(dataset, broken)
     if strict and skipped:
         name, reason = skipped[0]
-        raise FeatbenchError(f"{dataset.source}: {name} cannot be decoded ({reason}); mend or "
-                             "remove it, or go without --strict to skip it")
+        raise FeatbenchError(
+            f"{dataset.source}: {name} cannot be decoded ({reason}); mend or "
+            "remove it, or go without --strict to skip it"
+        )
     splits = {
         name: FeatureSplit(held.rows[[place[d] for d in split.digests]], split.labels, split.ids)
         for name, split in kept.splits.items()
@@ -172,8 +184,12 @@ def _by_content(dataset: Dataset) -> dict[str, Picture]:
 
 
 def _compute(
-    engine: Engine, space: FeatureSpace, missing: dict[str, Picture],
-    rows: NDArray[np.float32], place: dict[str, int], reporter: Reporter,
+    engine: Engine,
+    space: FeatureSpace,
+    missing: dict[str, Picture],
+    rows: NDArray[np.float32],
+    place: dict[str, int],
+    reporter: Reporter,
 ) -> dict[str, str]:
     """Compute and store the missing rows, and fill them in; return why pictures are broken."""
     names, broken, done = list(missing), dict[int, str](), 0

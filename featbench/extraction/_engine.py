@@ -76,12 +76,16 @@ class Engine:
     name = "eager-channels-last"
 
     def __init__(
-        self, network: Network, layer: str, pooling: str, device: torch.device,
+        self,
+        network: Network,
+        layer: str,
+        pooling: str,
+        device: torch.device,
         batch: int = DEFAULT_BATCH,
     ) -> None:
         if batch < 1:
             raise UsageError(f"--batch-size {batch}: expected at least 1")
-        self._prefix = network.cut(layer).prefix.to(device, memory_format=torch.channels_last)
+        self._prefix = network.cut(layer).prefix.to(device).to(memory_format=torch.channels_last)
         self.preprocessing, self._pooling = network.preprocessing, pooling
         self.device, self.batch = device, batch
 
@@ -99,7 +103,7 @@ class Engine:
 
 
 def pooling_for(network: Network, layer: str = FEATURES) -> str:
-    """Return how values at ``features`` become rows: averaged over positions where there are any."""
+    """Return how ``features`` become rows: averaged over positions where there are any."""
     return "avg" if layer == FEATURES and len(network.shape_at(layer)) > 1 else "none"
 
 

@@ -1,6 +1,6 @@
 """The feature store: spaces named by their spec, rows addressed by image content.
 
-Labels, splits, order, paths and data-set names are nowhere in it, so none of them can make it wrong.
+Labels, splits, order, paths and data-set names are nowhere in it: none can make it wrong.
 """
 
 import json
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featbench.errors import DamagedCacheError, FeatbenchError
-from featbench.extract._files import write_whole
-from featbench.extract._shard import SUFFIX, Shard, read_shard
-from featbench.extract._spec import FeatureSpec
+from featbench.extraction._files import write_whole
+from featbench.extraction._shard import SUFFIX, Shard, read_shard
+from featbench.extraction._spec import FeatureSpec
 from featbench.progress import SILENT, Reporter
 
 SHARD_ROWS = 4096
@@ -58,7 +58,11 @@ class FeatureSpace:
     """
 
     def __init__(
-        self, cache: Path, spec: FeatureSpec, row_shape: tuple[int, ...], reporter: Reporter = SILENT
+        self,
+        cache: Path,
+        spec: FeatureSpec,
+        row_shape: tuple[int, ...],
+        reporter: Reporter = SILENT,
     ) -> None:
         self.spec, self.row_shape = spec, row_shape
         self.folder = cache / spec.key
@@ -74,8 +78,11 @@ class FeatureSpace:
         view : int
             The view's number.
         """
-        found = Found(np.empty((len(images), *self.row_shape), np.float32),
-                      np.zeros(len(images), dtype=bool), 0.0)
+        found = Found(
+            np.empty((len(images), *self.row_shape), np.float32),
+            np.zeros(len(images), dtype=bool),
+            0.0,
+        )
         wanted = np.array(images, dtype="S64")
         order = np.argsort(wanted)
         for path in sorted(self.folder.glob(f"*{SUFFIX}")):
@@ -84,8 +91,9 @@ class FeatureSpace:
                 continue
             place = np.searchsorted(wanted, shard.images, sorter=order).clip(max=len(wanted) - 1)
             asked = order[place]
-            use = np.flatnonzero((wanted[asked] == shard.images) & (shard.views == view)
-                                 & ~found.present[asked])
+            use = np.flatnonzero(
+                (wanted[asked] == shard.images) & (shard.views == view) & ~found.present[asked]
+            )
             found.rows[asked[use]] = shard.rows[use]
             found.present[asked[use]] = True
             found.seconds += shard.seconds * len(use) / max(1, len(shard.images))
@@ -109,8 +117,9 @@ class FeatureSpace:
             What computes the rows, for people who read space.json.
         """
         described = self.folder / "space.json"
-        text = json.dumps({"spec": json.loads(self.spec.as_json()), "engine": engine},
-                          sort_keys=True, indent=1)
+        text = json.dumps(
+            {"spec": json.loads(self.spec.as_json()), "engine": engine}, sort_keys=True, indent=1
+        )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not described.is_file():
@@ -150,8 +159,12 @@ class ShardWriter:
         """Write what was collected, if anything; raises FeatbenchError when the disk refuses."""
         if self._images:
             now = time.perf_counter()
-            shard = Shard(np.concatenate(self._rows), np.array(self._images, dtype="S64"),
-                          np.zeros(len(self._images), np.int32), now - self._begun)
+            shard = Shard(
+                np.concatenate(self._rows),
+                np.array(self._images, dtype="S64"),
+                np.zeros(len(self._images), np.int32),
+                now - self._begun,
+            )
             try:
                 shard.write(self.space.folder)
             except OSError as error:

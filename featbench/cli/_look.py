@@ -1,0 +1,176 @@
+"""Commands that show what there is: table, report, results, networks, heads, datasets, init."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Option
+
+from featbench.cli import _options as options
+from featbench.cli._app import app
+from featbench.cli._console import one_line, print_table
+from featbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from featbench.experiments import ResultStore
+
+networks_app = typer.Typer(help="List networks, or show one's blocks and parameters.")
+results_app = typer.Typer(help="List, show or remove recorded runs.", no_args_is_help=True)
+app.add_typer(networks_app, name="networks")
+app.add_typer(results_app, name="results")
+
+
+def _store(folder: str | Path | None) -> "ResultStore":
+    from featbench.experiments import Choice, ResultStore, settle
+
+    given = Choice(results=None if folder is None else str(folder))
+    return ResultStore(settle(given, remember=False).results)
+
+
+@app.command()
+def table(
+    results: options.ResultsFolder = None,
+    recipe: options.Recipe = None,
+    format_: Annotated[str, Option("--format", help="md, csv or json.")] = "md",
+    as_json: Annotated[bool, Option("--json", help="The same as --format json.")] = False,
+) -> None:
+    """Print recorded results as one table."""
+    from featbench.report import FORMATS, footnote
+
+    format_ = "json" if as_json else format_
+    if format_ not in FORMATS:
+        raise UsageError(f"--format {format_}: expected {', '.join(FORMATS)}")
+    store = _store(results)
+    shown = [r for r in store.all() if recipe is None or r.recipe == recipe]
+    if format_ != "md":
+        print(FORMATS[format_](shown))
+    elif shown:
+        print(f"{FORMATS[format_](shown)}\n\n{footnote(shown)}")
+    else:
+        print(f"no results in {store.folder} yet: featbench fit --head svm-poly makes one")
+
+
+@app.command()
+def report(
+    results: options.ResultsFolder = None,
+    output: Annotated[Path, Option("-o", "--output", help="The HTML file.")] = Path("report.html"),
+    recipe: options.Recipe = None,
+) -> None:
+    """Write one self-contained HTML file: table, accuracy bars, training curves."""
+    from featbench.report import write_report
+
+    print(write_report(_store(results), output, recipe=recipe))
+
+
+@app.command()
+def heads(as_json: options.Json = False) -> None:
+    """List the heads and their default settings."""
+    from featbench.heads import HEADS, create_head
+
+    settings = {name: create_head(name).get_params(deep=False) for name in HEADS}
+    if as_json:
+        print(json.dumps(settings))
+        return
+    rows = [(n, ", ".join(f"{k}={v}" for k, v in s.items())) for n, s in settings.items()]
+    print_table(("head", "defaults (--set name=value)"), rows)
+
+
+@app.command()
+def datasets(as_json: options.Json = False) -> None:
+    """List the data sets that have a name, and where downloads are kept."""
+    from featbench.datasets import DATASETS, data_root
+
+    if as_json:
+        print(json.dumps({"names": list(DATASETS), "root": str(data_root())}))
+        return
+    print("\n".join(DATASETS))
+    print(f"\nor a folder or .zip of class folders, or a .csv. Downloads are kept in {data_root()}")
+
+
+@networks_app.callback(invoke_without_command=True)
+def networks(context: typer.Context, as_json: options.Json = False) -> None:
+    """List the networks, or (networks show NAME) one's blocks and parameters."""
+    if context.invoked_subcommand is not None:
+        return
+    from featbench.networks import NETWORKS
+
+    if as_json:
+        print(json.dumps(list(NETWORKS)))
+        return
+    print("\n".join(NETWORKS))
+    print("\nor timm/NAME for any timm model; efficientnet_lite0 needs no download")
+
+
+@networks_app.command("show")
+def networks_show(
+    name: options.Network,
+    classes: Annotated[int | None, Option(min=2, help="Outputs of the classifier.")] = None,
+    blocks: Annotated[
+        str, Option(help="Count as trained: the last so many, from a named one on, or all.")
+    ] = "0",
+    as_json: options.Json = False,
+) -> None:
+    """Show a network's blocks, and how many parameters train."""
+    from featbench.networks import create_network
+
+    network = create_network(name, "random", classes)
+    total, trainable = network.parameters(blocks)
+    first = network.first_trained(blocks)
+    layers, trains = [], first == "pixels"
+    for layer, count in network.block_parameters().items():
+        trains = trains or layer == first
+        layers.append({"name": layer, "parameters": count, "trains": trains})
+    if as_json:
+        summary = {
+            "network": name,
+            "total": total,
+            "trainable": trainable,
+            "trained_from": first,
+            "input": network.preprocessing.shape,
+            "layers": layers,
+        }
+        print(json.dumps(summary))
+        return
+    rows = [(str(x["name"]), f"{x['parameters']:,}", "yes" if x["trains"] else "") for x in layers]
+    print_table(("block", "parameters", "trains"), rows)
+    print(f"total {total:,}, trainable {trainable:,} (blocks={blocks})")
+
+
+@results_app.command("ls")
+def results_ls(results: options.Results = None, as_json: options.Json = False) -> None:
+    """List recorded runs, oldest first."""
+    found = _store(results).all()
+    if as_json:
+        print(json.dumps([r.model_dump() for r in found]))
+        return
+    for result in found:
+        print(f"{result.run_id}  {result.finished}  {result.dataset} · {one_line(result)}")
+
+
+Run = Annotated[str, typer.Argument(help="A run's id, or how it begins.")]
+
+
+@results_app.command("show")
+def results_show(run: Run, results: options.Results = None) -> None:
+    """Print one run's whole record as JSON."""
+    print(json.dumps(_store(results).get(run).model_dump(), indent=1))
+
+
+@results_app.command("rm")
+def results_rm(run: Run, results: options.Results = None) -> None:
+    """Remove one run's folder."""
+    print(f"removed {one_line(_store(results).remove(run))}")
+
+
+@app.command()
+def init(
+    data: Annotated[str, typer.Argument(help="What --data takes.")],
+    backbone: Annotated[str, Option(help="The network to use.")] = "efficientnet_lite0",
+) -> None:
+    """Write featbench.toml: what is meant in this folder where an option is left out."""
+    from featbench.datasets import load_dataset
+    from featbench.experiments import write_project
+
+    load_dataset(data)  # an error now is better than one in every later command
+    print(f"wrote {write_project(data, backbone)}; next: featbench fit --head logreg")

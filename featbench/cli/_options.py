@@ -1,0 +1,27 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Option
+
+Data = Annotated[
+    str | None,
+    Option(help="A folder or .zip of class folders, a .csv table, or a name (featbench datasets)."),
+]
+Backbone = Annotated[str | None, Option(help="A network (featbench networks, or timm/NAME).")]
+Weights = Annotated[str | None, Option(help="default, random, a weights name, or a file.")]
+Limit = Annotated[int | None, Option(min=1, help="Images of each class and split.")]
+Seed = Annotated[int, Option(help="Seeds training; moves no split.")]
+SplitSeed = Annotated[int, Option(help="Decides which images are held out.")]
+Device = Annotated[str, Option(help="auto, cpu, cuda or mps.")]
+Cache = Annotated[str | None, Option(help="Folder of the feature store [default: cache].")]
+Results = Annotated[str | None, Option(help="Folder of the results [default: results].")]
+Strict = Annotated[bool, Option("--strict", help="A broken image is an error.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress, no notices.")]
+Json = Annotated[bool, Option("--json", help="Machine output alone on stdout.")]
+Again = Annotated[bool, Option("--again", help="Do it although it is recorded already.")]
+Recipe = Annotated[str | None, Option(help="Only this recipe's runs.")]
+Network = Annotated[str, typer.Argument(help="A network (featbench networks, or timm/NAME).")]
+ResultsFolder = Annotated[Path | None, typer.Argument(help="Folder of the results.")]

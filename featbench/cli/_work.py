@@ -1,0 +1,263 @@
+"""Commands that compute: extract, fit, finetune, run."""
+
+import json
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Option
+
+from featbench.cli import _options as options
+from featbench.cli._app import app
+from featbench.cli._console import ConsoleReporter, one_line
+from featbench.progress import SILENT, Reporter
+
+if TYPE_CHECKING:
+    from featbench.experiments import Run, Session, Settled
+
+
+@app.command()
+def extract(
+    backbone: options.Backbone = None,
+    data: options.Data = None,
+    weights: options.Weights = None,
+    output: Annotated[
+        Path | None, Option("-o", "--output", help="Also write one .h5 file: X, y, id, split.")
+    ] = None,
+    batch_size: Annotated[int, Option(min=1, help="Images a forward.")] = 32,
+    limit: options.Limit = None,
+    split_seed: options.SplitSeed = 0,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    cache: options.Cache = None,
+    strict: options.Strict = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
+) -> None:
+    """Run a frozen network once over a data set and keep the features."""
+    from featbench.datasets import load_dataset
+    from featbench.experiments import Choice, remember_extraction, settle
+    from featbench.extraction import export
+    from featbench.extraction import extract as run_extract
+    from featbench.networks import create_network
+
+    chosen = settle(Choice(data, backbone, weights, limit, cache), remember=False)
+    reporter = _reporter(quiet, chosen)
+    dataset = load_dataset(chosen.data, limit=chosen.limit, split_seed=split_seed)
+    for line in (*dataset.notices, *dataset.problems):
+        reporter.say(f"{dataset.name}: {line}")
+    network = create_network(chosen.backbone, chosen.weights, seed=seed)
+    found = run_extract(
+        dataset,
+        network,
+        cache=chosen.cache,
+        device=device,
+        batch=batch_size,
+        strict=strict,
+        reporter=reporter,
+    )
+    remember_extraction(chosen)
+    if output is not None:
+        export(found, output)
+    _warn_skipped(dict(found.skipped))
+    if as_json:
+        summary = {
+            "dataset": dataset.name,
+            "network": network.name,
+            "weights": network.weights,
+            "rows_computed": found.rows_computed,
+            "rows_cached": found.rows_cached,
+            "skipped": len(found.skipped),
+            "seconds": round(found.seconds, 3),
+            "images": {name: len(part.y) for name, part in found.splits.items()},
+            "width": int(found.train.X.shape[1]),
+            "space": found.spec.key,
+            "output": None if output is None else str(output),
+        }
+        print(json.dumps(summary))
+    else:
+        what = f"{dataset.name} · {network.name} ({network.weights})"
+        print(f"{what}: {found.describe()}")
+        print("next: featbench fit --head svm-poly", file=sys.stderr)
+    _finish(bool(found.skipped or dataset.problems))
+
+
+@app.command()
+def fit(
+    head: Annotated[str, Option(help="A head (featbench heads).")],
+    backbone: options.Backbone = None,
+    data: options.Data = None,
+    weights: options.Weights = None,
+    set_: Annotated[
+        list[str] | None, Option("--set", help="A setting of the head, such as C=10.")
+    ] = None,
+    limit: options.Limit = None,
+    seed: options.Seed = 0,
+    split_seed: options.SplitSeed = 0,
+    device: options.Device = "auto",
+    cache: options.Cache = None,
+    results: options.Results = None,
+    again: options.Again = False,
+    strict: options.Strict = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
+) -> None:
+    """Fit a head on frozen features (extracting what is missing) and record the result."""
+    from featbench.experiments import Choice, Run, parse_changes, settle
+
+    chosen = settle(Choice(data, backbone, weights, limit, cache, results), remember=True)
+    run = Run(
+        chosen.data,
+        chosen.backbone,
+        chosen.weights,
+        head=head,
+        settings=parse_changes(set_ or []),
+        seed=seed,
+        split_seed=split_seed,
+        limit=chosen.limit,
+    )
+    _run_one(run, _session(chosen, device, quiet, strict), again, as_json)
+
+
+@app.command()
+def finetune(
+    backbone: options.Backbone = None,
+    data: options.Data = None,
+    weights: options.Weights = None,
+    blocks: Annotated[
+        str, Option(help="Train the last so many blocks, from a named one on, or all.")
+    ] = "1",
+    warm_start: Annotated[
+        str | None, Option(help="Start the classifier from this linear head, such as logreg.")
+    ] = None,
+    epochs: Annotated[int, Option(min=1, help="Passes over the training images.")] = 8,
+    lr: Annotated[float, Option(help="Learning rate.")] = 1e-3,
+    batch: Annotated[int, Option(min=1, help="Images a step.")] = 32,
+    optimizer: Annotated[str, Option(help="adam or sgd.")] = "adam",
+    weight_decay: Annotated[float, Option(min=0, help="L2 penalty.")] = 0.0,
+    select: Annotated[str, Option(help="val_loss (the best epoch) or last.")] = "val_loss",
+    limit: options.Limit = None,
+    seed: options.Seed = 0,
+    split_seed: options.SplitSeed = 0,
+    device: options.Device = "auto",
+    cache: options.Cache = None,
+    results: options.Results = None,
+    again: options.Again = False,
+    strict: options.Strict = False,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
+) -> None:
+    """Train a network's last blocks, or all of it, and record the result."""
+    from featbench.experiments import Choice, Run, settle
+
+    chosen = settle(Choice(data, backbone, weights, limit, cache, results), remember=True)
+    run = Run(
+        chosen.data,
+        chosen.backbone,
+        chosen.weights,
+        blocks=blocks,
+        settings={
+            "optimizer": optimizer,
+            "lr": lr,
+            "batch": batch,
+            "epochs": epochs,
+            "weight_decay": weight_decay,
+            "select": select,
+        },
+        warm_start=warm_start,
+        seed=seed,
+        split_seed=split_seed,
+        limit=chosen.limit,
+    )
+    _run_one(run, _session(chosen, device, quiet, strict), again, as_json)
+
+
+@app.command("run")
+def run_recipe(
+    recipe: Annotated[Path, typer.Argument(help="A TOML recipe.")],
+    preset: Annotated[str | None, Option(help="One of the recipe's presets.")] = None,
+    set_: Annotated[
+        list[str] | None, Option("--set", help="path.to.key=value, such as run.0.head=logreg.")
+    ] = None,
+    data: options.Data = None,
+    backbone: Annotated[
+        str | None, Option(help="In place of every pretrained network of the recipe.")
+    ] = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Print the runs, do none.")] = False,
+    report_to: Annotated[
+        Path | None, Option("--report", help="Also write the HTML report here.")
+    ] = None,
+    device: options.Device = "auto",
+    cache: options.Cache = None,
+    results: options.Results = None,
+    quiet: options.Quiet = False,
+    as_json: options.Json = False,
+) -> None:
+    """Do every run of a recipe that is not finished yet, then print the table."""
+    from featbench.experiments import Choice, load_recipe, parse_changes, settle
+    from featbench.report import as_json as results_json
+    from featbench.report import as_markdown, footnote, write_report
+
+    changes = parse_changes(set_ or [])
+    runs = load_recipe(recipe, preset=preset, changes=changes, data=data, backbone=backbone)
+    if dry_run:
+        for number, run in enumerate(runs, start=1):
+            print(f"{number:3}  {run.data} · {run.describe()}")
+        return
+    session = _session(settle(Choice(cache=cache, results=results), remember=False), device, quiet)
+    done = []
+    for number, result in enumerate(session.run_all(runs), start=1):
+        done.append(result)
+        if not quiet:
+            print(f"[{number}/{len(runs)}] {one_line(result)}", file=sys.stderr)
+    print(results_json(done) if as_json else f"{as_markdown(done)}\n\n{footnote(done)}")
+    if report_to is not None:
+        page = write_report(session.store, report_to, recipe=runs[0].recipe)
+        print(f"\nreport: {page}", file=sys.stderr if as_json else sys.stdout)
+    _warn_skipped(session.skipped)
+    failed = any(r.status != "ok" for r in done)
+    _finish(failed or any(r.n_skipped for r in done) or bool(session.problems))
+
+
+def _reporter(quiet: bool, chosen: "Settled") -> Reporter:
+    reporter = SILENT if quiet else ConsoleReporter()
+    for line in chosen.said:
+        reporter.say(line)
+    return reporter
+
+
+def _session(chosen: "Settled", device: str, quiet: bool, strict: bool = False) -> "Session":
+    from featbench.experiments import Session
+
+    return Session(
+        cache=chosen.cache,
+        results=chosen.results,
+        device=device,
+        strict=strict,
+        command=shlex.join(["featbench", *sys.argv[1:]]),
+        reporter=_reporter(quiet, chosen),
+    )
+
+
+def _run_one(run: "Run", session: "Session", again: bool, as_json: bool) -> None:
+    result = session.run(run, again=again)
+    print(result.model_dump_json() if as_json else one_line(result))
+    _warn_skipped(session.skipped)
+    _finish(bool(result.n_skipped or session.problems))
+
+
+def _warn_skipped(skipped: dict[str, str], most: int = 10) -> None:
+    """Name the images that were left out, and why."""
+    lines: Iterable[Any] = list(skipped.items())[:most]
+    for name, reason in lines:
+        print(f"skipped {name}: {reason}", file=sys.stderr)
+    if len(skipped) > most:
+        print(f"skipped {len(skipped) - most} more", file=sys.stderr)
+
+
+def _finish(something_to_look_at: bool) -> None:
+    if something_to_look_at:
+        raise typer.Exit(3)

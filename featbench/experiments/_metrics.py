@@ -1,0 +1,60 @@
+"""How well predictions agree with labels."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score
+
+from featbench.experiments._result import Predictions
+
+ECE_BINS = 15
+
+
+def measure(predictions: Predictions, split: str) -> dict[str, float | None]:
+    """Return one split's metrics under the names that ``Result`` gives them.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        At least one image.
+    split : str
+        ``train``, ``val`` or ``test``: the names' prefix.
+
+    Returns
+    -------
+    dict of str to float or None
+        Accuracy, balanced accuracy (mean recall over the classes that occur), macro F1, and with
+        probabilities log-loss (nats) and expected calibration error.
+    """
+    labels, predicted = predictions.labels, predictions.predicted
+    right = predicted == labels
+    present = np.unique(labels)
+    values: dict[str, float | None] = {
+        "accuracy": float(right.mean()),
+        "balanced_accuracy": float(np.mean([right[labels == c].mean() for c in present])),
+        "macro_f1": float(
+            f1_score(labels, predicted, labels=present, average="macro", zero_division=0.0)
+        ),
+        "log_loss": None,
+        "ece": None,
+    }
+    if predictions.probabilities is not None:
+        chances = predictions.probabilities
+        own = np.clip(chances[np.arange(len(labels)), labels], 1e-15, 1.0)
+        values["log_loss"] = float(-np.log(own).mean())
+        values["ece"] = calibration_error(chances.max(axis=1), right)
+    return {f"{split}_{name}": value for name, value in values.items()}
+
+
+def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """Return the expected calibration error over 15 bins of equal width (Guo et al. 2017).
+
+    Parameters
+    ----------
+    confidence : ndarray, shape (n,)
+        The probability of the predicted class.
+    right : ndarray of bool, shape (n,)
+        Whether the prediction is the label.
+    """
+    bins = np.clip(np.ceil(confidence * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
+    gaps = [abs(confidence[bins == b].sum() - right[bins == b].sum()) for b in np.unique(bins)]
+    return float(sum(gaps) / len(right))

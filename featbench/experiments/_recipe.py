@@ -1,0 +1,268 @@
+"""A study as one TOML file: a recipe is expanded to a grid of runs; a list anywhere is an axis."""
+
+import itertools
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from featbench.errors import UsageError, did_you_mean
+from featbench.experiments._run import Run
+from featbench.finetune import Schedule
+from featbench.heads import create_head
+from featbench.networks import SMALL
+
+OneOrMore = str | list[str]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class RunTable(_Table):
+    """One ``[[run]]``: every list is an axis."""
+
+    data: OneOrMore | None = None
+    network: OneOrMore
+    weights: OneOrMore = "default"
+    head: OneOrMore | None = None
+    blocks: int | str | list[int | str] | None = None
+    warm_start: OneOrMore | None = None
+    set: dict[str, dict[str, Any]] = {}
+    train: dict[str, Any] = {}
+    seeds: list[int] | None = None
+    limit: int | list[int] | None = None
+
+
+class Preset(_Table):
+    """One ``[preset.NAME]``: what it changes, in the recipe and in every run."""
+
+    data: OneOrMore | None = None
+    seeds: list[int] | None = None
+    limit: int | list[int] | None = None
+    set: dict[str, dict[str, Any]] = {}
+    train: dict[str, Any] = {}
+
+
+class Published(_Table):
+    """One ``[[published]]``: a figure from a paper or report, for the runs that match."""
+
+    match: dict[str, Any]
+    test_accuracy: float = Field(ge=0, le=1)
+    source: str
+
+
+class Recipe(_Table):
+    """A whole recipe."""
+
+    tables: ClassVar[dict[str, type[_Table]]] = {
+        "run": RunTable, "preset": Preset, "published": Published,
+    }  # fmt: skip
+
+    title: str = ""
+    data: OneOrMore = "digits"
+    seeds: list[int] = [0]
+    split_seed: int = 0
+    limit: int | list[int] | None = None
+    run: list[RunTable] = Field(min_length=1)
+    preset: dict[str, Preset] = {}
+    published: list[Published] = []
+
+
+def load_recipe(
+    path: Path,
+    *,
+    preset: str | None = None,
+    changes: dict[str, Any] | None = None,
+    data: str | None = None,
+    backbone: str | None = None,
+) -> list[Run]:
+    """Read a recipe and expand it.
+
+    Parameters
+    ----------
+    path : Path
+        The TOML file.
+    preset : str, optional
+        One of its presets.
+    changes : dict of str to Any, optional
+        Dotted paths to values (``run.0.train.epochs``), set before the recipe is checked.
+    data, backbone : str, optional
+        Used in place of the recipe's data sets, and of every network that has pretrained weights.
+
+    Returns
+    -------
+    list of Run
+        In an order in which runs that share a network follow each other.
+
+    Raises
+    ------
+    UsageError
+        For a file that is not there or not TOML, or a key or value that is not known; the message
+        names the key's path and the nearest known key.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: is not TOML: {error}") from error
+    for dotted, value in (changes or {}).items():
+        _change(content, dotted, value)
+    try:
+        recipe = Recipe.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {_explain(error)}") from error
+    if preset is not None:
+        if preset not in recipe.preset:
+            raise UsageError(
+                f"{path}: has no preset {preset!r}{did_you_mean(preset, recipe.preset)} "
+                f"Presets: {', '.join(recipe.preset) or 'none'}"
+            )
+        recipe = _with_preset(recipe, recipe.preset[preset])
+    name = path.stem if preset is None else f"{path.stem}:{preset}"
+    runs = []
+    for number, table in enumerate(recipe.run):
+        own: dict[str, Any] = {"data": data} if data is not None else {}
+        if backbone is not None:
+            own["network"] = _in_place(table.network, backbone)
+        runs += _expand(recipe, table.model_copy(update=own), name, f"{path}: run[{number}]")
+    return list({json.dumps(vars(run), sort_keys=True): run for run in runs}.values())
+
+
+def _in_place(networks: OneOrMore, backbone: str) -> list[str]:
+    """Replace every network but our own small ones, which have no pretrained weights."""
+    return list(dict.fromkeys(n if n in SMALL else backbone for n in _axis(networks)))
+
+
+def parse_changes(texts: list[str]) -> dict[str, Any]:
+    """Turn ``path.to.key=value`` texts into a dictionary; values are TOML, else plain text.
+
+    Raises
+    ------
+    UsageError
+        When a text has no ``=``.
+    """
+    changes = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {text}: expected name=value")
+        try:
+            changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            changes[key.strip()] = {"None": None}.get(value.strip(), value.strip())
+    return changes
+
+
+def _change(content: dict[str, Any], dotted: str, value: Any) -> None:
+    here: Any = content
+    *parents, last = dotted.split(".")
+    try:
+        for part in parents:
+            here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
+        here[int(last) if isinstance(here, list) else last] = value
+    except (IndexError, ValueError, AttributeError, TypeError) as error:
+        raise UsageError(f"--set {dotted}: the recipe has no such place") from error
+
+
+def _explain(error: ValidationError) -> str:
+    """Say what is wrong with the first bad key, where it is, and which key is nearest."""
+    first = error.errors()[0]
+    place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
+    if first["type"] != "extra_forbidden":
+        return f"{place}: {first['msg']}"
+    holder = Recipe.tables.get(str(first["loc"][0]), Recipe) if len(first["loc"]) > 1 else Recipe
+    key = str(first["loc"][-1])
+    return (
+        f"unknown key {place}{did_you_mean(key, holder.model_fields)} "
+        f"Known: {', '.join(holder.model_fields)}"
+    )
+
+
+def _with_preset(recipe: Recipe, preset: Preset) -> Recipe:
+    given = preset.model_dump(exclude_unset=True)
+    whole = {k: v for k, v in given.items() if k in ("data", "seeds", "limit")}
+    runs = []
+    for table in recipe.run:
+        own = dict.fromkeys(whole)  # the preset's word is the last one
+        settings = {
+            h: {**table.set.get(h, {}), **preset.set.get(h, {})}
+            for h in table.set.keys() | preset.set.keys()
+        }
+        train = {**table.train, **preset.train} if table.blocks is not None else {}
+        runs.append(table.model_copy(update={**own, "set": settings, "train": train}))
+    return recipe.model_copy(update={**whole, "run": runs})
+
+
+def _expand(recipe: Recipe, table: RunTable, name: str, where: str) -> list[Run]:
+    """Return every combination of the axes of one ``[[run]]``."""
+    if (table.head is None) == (table.blocks is None):
+        raise UsageError(f"{where}: needs either head (on frozen features) or blocks (to train)")
+    if table.head is not None and (table.train or table.warm_start):
+        raise UsageError(f"{where}: train and warm_start go with blocks, not with head")
+    heads = _axis(table.head)
+    for head in [h for h in table.set if h not in heads]:
+        raise UsageError(
+            f"{where}: set.{head} is for a head that this run does not have"
+            f"{did_you_mean(head, [h for h in heads if h])}"
+        )
+    runs = []
+    for data, network, weights, limit, seed in itertools.product(
+        _axis(table.data or recipe.data), _axis(table.network), _axis(table.weights),
+        _axis(table.limit if table.limit is not None else recipe.limit),
+        table.seeds or recipe.seeds,
+    ):  # fmt: skip
+        shared = {
+            "data": data,
+            "network": network,
+            "weights": weights,
+            "limit": limit,
+            "seed": seed,
+            "split_seed": recipe.split_seed,
+            "recipe": name,
+        }
+        if table.blocks is not None:
+            for blocks, warm_start in itertools.product(
+                _axis(table.blocks), _axis(table.warm_start)
+            ):
+                for settings in _grid(table.train, f"{where}.train", Schedule.__dataclass_fields__):
+                    runs.append(
+                        Run(blocks=blocks, warm_start=warm_start, settings=settings, **shared)
+                    )
+        for head in heads if table.head is not None else []:
+            known = create_head(head).get_params(deep=False)
+            for settings in _grid(table.set.get(head, {}), f"{where}.set.{head}", known):
+                runs.append(Run(head=head, settings=settings, **shared))
+    return [_with_published(run, recipe.published) for run in runs]
+
+
+def _axis(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _grid(settings: dict[str, Any], where: str, known: Any) -> list[dict[str, Any]]:
+    """Return every combination; an axis of a setting that is itself a list is a list of lists."""
+    axes = []
+    for key, value in settings.items():
+        if key not in known:
+            raise UsageError(
+                f"unknown key {where}.{key}{did_you_mean(key, known)} Known: {', '.join(known)}"
+            )
+        is_list = isinstance(known[key], tuple | list)
+        plain = not isinstance(value, list) or (
+            is_list and not any(isinstance(v, list) for v in value)
+        )
+        axes.append([value] if plain else value)
+    return [dict(zip(settings, values, strict=True)) for values in itertools.product(*axes)]
+
+
+def _with_published(run: Run, figures: list[Published]) -> Run:
+    described = {**vars(run), "method": run.method}
+    for figure in figures:
+        if all(json.dumps(described.get(k)) == json.dumps(v) for k, v in figure.match.items()):
+            published = {"test_accuracy": figure.test_accuracy, "source": figure.source}
+            return Run(**{**vars(run), "published": published})
+    return run

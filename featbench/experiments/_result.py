@@ -1,0 +1,244 @@
+"""One flat record a run, and the folder that keeps them."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from featbench.errors import FeatbenchError, UsageError
+from featbench.extraction import write_whole
+
+
+class Result(BaseModel):
+    """What one run was, what it cost and how well it did.
+
+    Accuracies are fractions, times seconds of wall time, memory MiB. What does not apply is None:
+    ``log_loss`` and ``ece`` (expected calibration error) need a method that gives probabilities.
+
+    Parameters
+    ----------
+    **fields
+        The fields below; unknown ones are refused.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run_id: str
+    recipe: str = ""
+    dataset: str
+    fingerprint: str = ""
+    network: str
+    weights: str
+    cut: str = ""
+    method: str
+    settings: dict[str, Any] = {}
+    seed: int = 0
+    split_seed: int = 0
+    n_per_class: int | None = None
+
+    n_train: int = 0
+    n_val: int = 0
+    n_test: int = 0
+    n_classes: int = 0
+    n_skipped: int = 0
+
+    train_accuracy: float | None = None
+    train_balanced_accuracy: float | None = None
+    train_macro_f1: float | None = None
+    train_log_loss: float | None = None
+    train_ece: float | None = None
+    val_accuracy: float | None = None
+    val_balanced_accuracy: float | None = None
+    val_macro_f1: float | None = None
+    val_log_loss: float | None = None
+    val_ece: float | None = None
+    test_accuracy: float | None = None
+    test_balanced_accuracy: float | None = None
+    test_macro_f1: float | None = None
+    test_log_loss: float | None = None
+    test_ece: float | None = None
+
+    extract_seconds: float = 0.0
+    extract_seconds_cold: float = 0.0
+    fit_seconds: float = 0.0
+    predict_seconds: float = 0.0
+    rows_computed: int = 0
+    rows_cached: int = 0
+    peak_memory_mb: float = 0.0
+    parameters_total: int | None = None
+    parameters_trainable: int | None = None
+    best_epoch: int | None = None
+
+    published_test_accuracy: float | None = None
+    published_source: str | None = None
+
+    versions: dict[str, str] = {}
+    device: str = ""
+    precision: str = "float32"
+    command: str = ""
+    finished: str = ""
+    status: str = "ok"
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a method said of each image of one split.
+
+    Parameters
+    ----------
+    ids : sequence of str
+        The images.
+    labels, predicted : ndarray of int64, shape (n,)
+        Indices into the classes.
+    probabilities : ndarray, shape (n, n_classes), optional
+        Where the method gives them.
+    """
+
+    ids: Sequence[str]
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    probabilities: NDArray[np.float64] | None = None
+
+    def as_csv(self, classes: Sequence[str]) -> str:
+        """Return a table: id, label, predicted, confidence (empty without probabilities)."""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["id", "label", "predicted", "confidence"])
+        for i, name in enumerate(self.ids):
+            chance = None if self.probabilities is None else self.probabilities[i].max()
+            table.writerow(
+                [
+                    name,
+                    classes[self.labels[i]],
+                    classes[self.predicted[i]],
+                    "" if chance is None else f"{chance:.6f}",
+                ]
+            )
+        return text.getvalue()
+
+
+class ResultStore:
+    """A folder with one folder a run: result.json, predictions.csv, history.csv.
+
+    Parameters
+    ----------
+    folder : Path
+        Created when the first result is saved.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(
+        self,
+        result: Result,
+        predictions: str | None = None,
+        history: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        """Write a run's files, result.json last: a run is there when that is.
+
+        Raises
+        ------
+        FeatbenchError
+            When the folder cannot be written.
+        """
+        folder = self.folder / result.run_id
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if predictions is not None:
+                write_whole(folder / "predictions.csv", predictions.encode())
+            if history:
+                table = pd.DataFrame(history).to_csv(index=False)
+                write_whole(folder / "history.csv", table.encode())
+            text = json.dumps(result.model_dump(), indent=1, allow_nan=False)
+            write_whole(folder / "result.json", text.encode())
+        except OSError as error:
+            raise FeatbenchError(
+                f"{folder}: cannot be written ({error.strerror}); choose another --results DIR"
+            ) from error
+
+    def all(self) -> list[Result]:
+        """Return every result, oldest first."""
+        results = [self._read(path) for path in self.folder.glob("*/result.json")]
+        return sorted(results, key=lambda r: (r.finished, r.run_id))
+
+    def find(self, run_id: str) -> Result | None:
+        """Return the result of exactly this run, if it is there."""
+        path = self.folder / run_id / "result.json"
+        return self._read(path) if path.is_file() else None
+
+    def get(self, prefix: str) -> Result:
+        """Return the one result whose id begins so.
+
+        Raises
+        ------
+        UsageError
+            When there is none, or more than one.
+        """
+        matching = [r for r in self.all() if r.run_id.startswith(prefix)]
+        if len(matching) != 1:
+            count = "no run" if not matching else f"{len(matching)} runs"
+            raise UsageError(
+                f"{self.folder}: {count} with an id that begins with {prefix!r}; "
+                "see featbench results ls"
+            )
+        return matching[0]
+
+    def remove(self, prefix: str) -> Result:
+        """Delete one run's folder; return what it was."""
+        result = self.get(prefix)
+        shutil.rmtree(self.folder / result.run_id)
+        return result
+
+    def discard(self, run_id: str) -> None:
+        """Delete the folder of exactly this run, if there is one."""
+        shutil.rmtree(self.folder / run_id, ignore_errors=True)
+
+    def history(self, result: Result) -> pd.DataFrame | None:
+        """Return the training history, a row an epoch, where there is one."""
+        path = self.folder / result.run_id / "history.csv"
+        return pd.read_csv(path) if path.is_file() else None
+
+    @staticmethod
+    def _read(path: Path) -> Result:
+        try:
+            return Result.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError) as error:
+            raise FeatbenchError(
+                f"{path}: is not a result of this version "
+                f"({str(error).splitlines()[0]}); remove its folder"
+            ) from error
+
+
+def load_results(folder: str | Path = "results") -> pd.DataFrame:
+    """Return every result as a table.
+
+    Parameters
+    ----------
+    folder : path
+        Where results are kept.
+
+    Returns
+    -------
+    DataFrame
+        A row a run, a column for each field of ``Result``, oldest first.
+
+    Raises
+    ------
+    UsageError
+        When there is no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise UsageError(f"{folder}: no such folder; featbench fit, finetune and run make results")
+    rows = [result.model_dump() for result in ResultStore(Path(folder)).all()]
+    return pd.DataFrame(rows, columns=list(Result.model_fields))

@@ -1,0 +1,88 @@
+"""A run: one point of the grid, (data, network, weights, cut, trainer), and its identity."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from featbench.errors import UsageError
+
+FINE_TUNE = "fine-tune"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is to be done; either a head on frozen features, or training above a cut.
+
+    Parameters
+    ----------
+    data : str
+        As in ``load_dataset``.
+    network, weights : str
+        As in ``create_network``.
+    head : str, optional
+        A registered head: the cut is at the features.
+    blocks : int or str, optional
+        As in ``FineTuneClassifier``.
+    settings : dict
+        The head's settings, or the training schedule's.
+    warm_start : str, optional
+        A linear head to start the classifier from.
+    seed, split_seed : int
+        For training, and for splits.
+    limit : int, optional
+        Images a class and split.
+    recipe : str
+        The recipe's name; empty for a single command.
+    published : dict, optional
+        ``test_accuracy`` and ``source`` of a published figure for this run.
+    """
+
+    data: str
+    network: str
+    weights: str = "default"
+    head: str | None = None
+    blocks: int | str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    warm_start: str | None = None
+    seed: int = 0
+    split_seed: int = 0
+    limit: int | None = None
+    recipe: str = ""
+    published: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.head is None) == (self.blocks is None):
+            raise UsageError("a run needs either a head (on frozen features) or blocks (to train)")
+        if self.warm_start is not None and self.head is not None:
+            raise UsageError("warm_start goes with blocks: a head is fitted from nothing")
+
+    @property
+    def method(self) -> str:
+        """The head's name, or ``fine-tune``."""
+        return self.head or FINE_TUNE
+
+    def describe(self) -> str:
+        """Return one line for people."""
+        what = (
+            self.head or f"train {self.blocks if self.blocks == 'all' else f'blocks={self.blocks}'}"
+        )
+        settings = ", ".join(f"{k}={v}" for k, v in self.settings.items())
+        warm = f" from {self.warm_start}" if self.warm_start else ""
+        return (
+            f"{self.network} ({self.weights}) · {what}{warm}{f' [{settings}]' if settings else ''}"
+        )
+
+
+def run_id(identity: dict[str, Any], weights_sha256: str) -> str:
+    """Return twelve hex characters that name a run.
+
+    Parameters
+    ----------
+    identity : dict
+        The identity fields of its ``Result``.
+    weights_sha256 : str
+        The network's weights.
+    """
+    text = json.dumps({**identity, "weights_sha256": weights_sha256}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

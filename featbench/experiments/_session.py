@@ -1,0 +1,291 @@
+"""Carries runs out: opens data, networks and features once, and makes a Result of each run."""
+
+import datetime
+import importlib.metadata
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featbench.datasets import Dataset, Split, load_dataset, with_validation
+from featbench.errors import FeatbenchError
+from featbench.experiments._metrics import measure
+from featbench.experiments._result import Predictions, Result, ResultStore
+from featbench.experiments._run import Run, run_id
+from featbench.extraction import Features, choose_device, extract
+from featbench.finetune import FineTuneClassifier, Schedule
+from featbench.heads import Head, create_head
+from featbench.machine import peak_memory_mb
+from featbench.networks import Network, create_network, weight_count
+from featbench.progress import SILENT, Reporter
+
+_VERSIONS_OF = ("featbench", "torch", "torchvision", "timm", "scikit-learn", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What a method gave: the data it saw, predictions by split, and the Result fields it knows."""
+
+    dataset: Dataset
+    predictions: dict[str, Predictions]
+    fields: dict[str, Any]
+    history: list[dict[str, Any]]
+    skipped: tuple[tuple[str, str], ...]
+
+
+class Session:
+    """Runs share what they have in common: a data set, a network and its features are made once.
+
+    Parameters
+    ----------
+    cache, results : path
+        The folders of the feature store and of the results.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    strict : bool
+        A broken image is an error.
+    command : str
+        What the user typed, for the results' provenance.
+    reporter : Reporter
+        Is told of progress.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache: str | Path = "cache",
+        results: str | Path = "results",
+        device: str = "auto",
+        strict: bool = False,
+        command: str = "",
+        reporter: Reporter = SILENT,
+    ) -> None:
+        self.store = ResultStore(Path(results))
+        self.skipped: dict[str, str] = {}
+        self.problems: dict[str, None] = {}
+        self._cache, self._device, self._strict = str(cache), device, strict
+        self._command, self._reporter = command, reporter
+        self._datasets: dict[tuple[Any, ...], Dataset] = {}
+        self._network: tuple[tuple[Any, ...], Network] | None = None
+        self._features: tuple[tuple[Any, ...], Features] | None = None
+
+    def dataset(self, run: Run) -> Dataset:
+        """Open the run's data set; say once what was decided about it."""
+        key = (run.data, run.limit, run.split_seed)
+        if key not in self._datasets:
+            dataset = load_dataset(run.data, limit=run.limit, split_seed=run.split_seed)
+            for line in (*dataset.notices, *dataset.problems):
+                self._reporter.say(f"{dataset.name}: {line}")
+            self.problems |= dict.fromkeys(dataset.problems)
+            self._datasets[key] = dataset
+        return self._datasets[key]
+
+    def network(self, run: Run) -> Network:
+        """Create the run's network; the one used last is kept."""
+        key = (run.network, run.weights, run.seed if run.weights == "random" else None)
+        if self._network is None or self._network[0] != key:
+            self._network = key, create_network(run.network, run.weights, seed=run.seed)
+        return self._network[1]
+
+    def features(self, dataset: Dataset, network: Network) -> Features:
+        """Return the data set's features; those asked for last are kept."""
+        key = (dataset.fingerprint, tuple(dataset.splits), network.name, network.sha256)
+        if self._features is None or self._features[0] != key:
+            found = extract(
+                dataset,
+                network,
+                cache=self._cache,
+                device=self._device,
+                strict=self._strict,
+                reporter=self._reporter,
+            )
+            self._features = key, found
+        return self._features[1]
+
+    def run(self, run: Run, *, again: bool = False) -> Result:
+        """Carry out one run and record it, unless it is recorded already.
+
+        Parameters
+        ----------
+        run : Run
+            What to do.
+        again : bool
+            Do it although there is a finished result.
+
+        Raises
+        ------
+        FeatbenchError
+            When something in the run cannot be done.
+        """
+        settings = self._settings(run)  # first: a misspelt head is found before any work
+        dataset, network = self.dataset(run), self.network(run)
+        identity: dict[str, Any] = {
+            **self._asked(run),
+            "dataset": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "weights": network.weights,
+            "cut": "classifier" if run.head else network.first_trained(run.blocks or 0),
+            "settings": settings,
+        }
+        name = run_id(identity, network.sha256)
+        known = self.store.find(name)
+        if known is not None and not again:
+            self._reporter.say(f"run {name} is finished already: nothing to do")
+            return known
+        outcome = self._fit_head(run, dataset, network) if run.head else self._train(run, dataset)
+        self.skipped |= dict(outcome.skipped)
+        splits = outcome.dataset.splits
+        metrics: dict[str, Any] = {}
+        for split, predictions in outcome.predictions.items():
+            metrics |= measure(predictions, split)
+        published = run.published or {}
+        result = Result(
+            run_id=name,
+            **identity,
+            **outcome.fields,
+            **metrics,
+            n_train=len(splits["train"]),
+            n_val=len(splits.get("val", ())),
+            n_test=len(splits["test"]),
+            n_classes=len(dataset.classes),
+            n_skipped=len(outcome.skipped),
+            published_test_accuracy=published.get("test_accuracy"),
+            published_source=published.get("source"),
+            peak_memory_mb=peak_memory_mb(),
+            **self._provenance(),
+        )
+        table = outcome.predictions["test"].as_csv(dataset.classes)
+        self.store.save(result, table, outcome.history)
+        self.store.discard(run_id(self._asked(run), ""))  # an earlier failure of the same run
+        return result
+
+    def run_all(self, runs: Iterable[Run]) -> Iterator[Result]:
+        """Carry out runs in order; a failed one becomes a Result with its error."""
+        for run in runs:
+            try:
+                yield self.run(run)
+            except Exception as error:  # whatever a network or a head raises, the rest goes on
+                yield self._failed(run, error)
+
+    def _failed(self, run: Run, error: Exception) -> Result:
+        text = (
+            str(error) if isinstance(error, FeatbenchError) else f"{type(error).__name__}: {error}"
+        )
+        asked = self._asked(run)
+        result = Result(
+            run_id=run_id(asked, ""), **asked, status="failed", error=text, **self._provenance()
+        )
+        self.store.save(result)
+        return result
+
+    @staticmethod
+    def _asked(run: Run) -> dict[str, Any]:
+        """Return the identity fields as far as they are known before anything is opened."""
+        return {
+            "recipe": run.recipe,
+            "dataset": Path(run.data).stem,
+            "network": run.network,
+            "weights": run.weights,
+            "cut": "classifier" if run.head else str(run.blocks),
+            "method": run.method,
+            "settings": run.settings,
+            "seed": run.seed,
+            "split_seed": run.split_seed,
+            "n_per_class": run.limit,
+        }
+
+    @staticmethod
+    def _settings(run: Run) -> dict[str, Any]:
+        """Return all settings, with the defaults: a changed default is another run."""
+        if run.head:
+            params = create_head(run.head, **run.settings).get_params(deep=False)
+            return {k: list(v) if isinstance(v, tuple) else v for k, v in params.items()}
+        schedule = Schedule(**run.settings)
+        return {**vars(schedule), **({"warm_start": run.warm_start} if run.warm_start else {})}
+
+    def _head(self, name: str, settings: dict[str, Any], seed: int, features: Features) -> Head:
+        head = create_head(name, **settings)
+        if "random_state" in head.get_params() and "random_state" not in settings:
+            head.set_params(random_state=seed)
+        return head.fit(features.train.X, features.train.y)
+
+    def _fit_head(self, run: Run, dataset: Dataset, network: Network) -> _Outcome:
+        assert run.head is not None
+        features = self.features(dataset, network)
+        began = time.perf_counter()
+        head = self._head(run.head, run.settings, run.seed, features)
+        fitted = time.perf_counter()
+        predictions = {
+            name: self._ask_head(head, features.dataset.splits[name], part.X, len(dataset.classes))
+            for name, part in features.splits.items() if len(part.y)
+        }  # fmt: skip
+        trainable = head.parameter_count()
+        classifier = (
+            network.module.get_submodule(network.classifier) if network.classifier else None
+        )
+        backbone = weight_count(network.module) - (weight_count(classifier) if classifier else 0)
+        fields = {
+            "fit_seconds": fitted - began,
+            "predict_seconds": time.perf_counter() - fitted,
+            "extract_seconds": features.seconds,
+            "extract_seconds_cold": features.seconds_cold,
+            "rows_computed": features.rows_computed,
+            "rows_cached": features.rows_cached,
+            "parameters_total": backbone + (trainable or 0),
+            "parameters_trainable": trainable,
+        }
+        return _Outcome(features.dataset, predictions, fields, [], features.skipped)
+
+    @staticmethod
+    def _ask_head(head: Head, split: Split, rows: Any, n_classes: int) -> Predictions:
+        predicted = head.predict(rows).astype(np.int64)
+        chances = None
+        if hasattr(head, "predict_proba"):
+            chances = np.zeros((len(rows), n_classes))
+            chances[:, head.classes_] = head.predict_proba(rows)
+        return Predictions(split.ids, split.labels, predicted, chances)
+
+    def _train(self, run: Run, dataset: Dataset) -> _Outcome:
+        assert run.blocks is not None
+        if Schedule(**run.settings).select == "val_loss":
+            dataset = with_validation(dataset, split_seed=run.split_seed)
+        head = None
+        if run.warm_start:
+            features = self.features(dataset, self.network(run))
+            head = self._head(run.warm_start, {}, run.seed, features)
+        model = FineTuneClassifier(
+            run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
+            split_seed=run.split_seed, cache=self._cache, device=self._device,
+            reporter=self._reporter, **run.settings,
+        )  # fmt: skip
+        began = time.perf_counter()
+        model.fit(dataset)
+        fitted = time.perf_counter()
+        predictions = {}
+        for name, split in model.inputs_.dataset.splits.items():
+            chances = model.predict_proba(split)
+            predictions[name] = Predictions(split.ids, split.labels, chances.argmax(1), chances)
+        if self._strict and model.inputs_.skipped:
+            raise FeatbenchError("{}: cannot be decoded ({})".format(*model.inputs_.skipped[0]))
+        fields = {
+            **model.inputs_.costs,
+            "fit_seconds": fitted - began - model.inputs_.costs["extract_seconds"],
+            "predict_seconds": time.perf_counter() - fitted,
+            "parameters_total": model.total_,
+            "parameters_trainable": model.trainable_,
+            "best_epoch": model.best_epoch_,
+        }
+        return _Outcome(
+            model.inputs_.dataset, predictions, fields, model.history_, model.inputs_.skipped
+        )
+
+    def _provenance(self) -> dict[str, Any]:
+        return {
+            "versions": {p: importlib.metadata.version(p) for p in _VERSIONS_OF},
+            "device": str(choose_device(self._device)),
+            "command": self._command,
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }

@@ -1,0 +1,102 @@
+"""Pictures as SVG text: accuracy bars and training curves."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from featbench.experiments import Result
+from featbench.report._statistics import wilson_interval
+
+# Okabe and Ito's palette: told apart by colour-blind eyes, and by lightness in greyscale
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+_STYLE: Any = {"font.size": 10.0, "axes.spines.top": False, "axes.spines.right": False,
+          "svg.fonttype": "none", "font.family": "sans-serif"}  # fmt: skip
+
+
+def label_of(result: Result) -> str:
+    """Return a short name for a run in a picture."""
+    warm = result.settings.get("warm_start")
+    method = f"{result.method} {result.cut}{f' from {warm}' if warm else ''}"
+    short = result.method if result.cut == "classifier" else method
+    return f"{result.network} ({result.weights}) · {short}"
+
+
+def accuracy_bars(results: Sequence[Result]) -> str:
+    """Draw test accuracy with its 95% interval, a bar a run, the best on top; return SVG."""
+    shown = sorted(
+        (r for r in results if r.test_accuracy is not None), key=lambda r: r.test_accuracy or 0.0
+    )
+    weights = list(dict.fromkeys((r.network, r.weights) for r in results))
+    figure = _figure(9.0, 1.0 + 0.3 * len(shown))
+    axes = figure.add_subplot()
+    for row, result in enumerate(shown):
+        accuracy = result.test_accuracy or 0.0
+        low, high = wilson_interval(accuracy, result.n_test)
+        colour = _COLOURS[weights.index((result.network, result.weights)) % len(_COLOURS)]
+        axes.barh(row, 100 * accuracy, color=colour, height=0.7)
+        axes.errorbar(
+            100 * accuracy,
+            row,
+            xerr=[[100 * (accuracy - low)], [100 * (high - accuracy)]],
+            fmt="none",
+            ecolor="#333333",
+            capsize=2.5,
+            linewidth=1,
+        )
+        axes.text(102, row, f"{100 * accuracy:.1f}", va="center")
+    axes.set_yticks(range(len(shown)), [label_of(r) for r in shown])
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("test accuracy, %, with 95% Wilson interval")
+    return _svg(figure)
+
+
+def training_curves(histories: Sequence[tuple[str, pd.DataFrame]]) -> str:
+    """Draw loss and accuracy over epochs, training dashed and validation solid; return SVG."""
+    figure = _figure(9.0, 3.4)
+    panels = figure.subplots(1, 2)
+    for axes, value, scale, unit in zip(
+        panels, ("loss", "accuracy"), (1, 100), ("cross-entropy, nats", "accuracy, %"), strict=True
+    ):
+        for number, (label, history) in enumerate(histories):
+            colour = _COLOURS[number % len(_COLOURS)]
+            axes.plot(
+                history["epoch"],
+                scale * history[f"train_{value}"],
+                "--",
+                color=colour,
+                linewidth=1.2,
+            )
+            if f"val_{value}" in history:
+                axes.plot(
+                    history["epoch"],
+                    scale * history[f"val_{value}"],
+                    color=colour,
+                    label=label,
+                    linewidth=1.8,
+                )
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(unit)
+        if value == "loss":
+            axes.set_yscale("log")
+    panels[0].plot([], [], "--", color="#777777", label="training (dashed)")
+    figure.legend(loc="outside lower center", ncols=1, frameon=False)
+    return _svg(figure)
+
+
+def _figure(width: float, height: float) -> Figure:
+    import matplotlib as mpl
+
+    with mpl.rc_context(_STYLE):
+        return Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure: Figure) -> str:
+    import matplotlib as mpl
+
+    text = io.StringIO()
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": "featbench"}):
+        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
+    return text.getvalue()[text.getvalue().index("<svg") :]

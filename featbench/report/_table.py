@@ -1,0 +1,131 @@
+"""The table: what was compared, how well it did, what it cost."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+
+from featbench.experiments import Result
+from featbench.report._statistics import wilson_interval
+
+NONE = "–"
+
+
+def _percent(value: float | None) -> str:
+    return NONE if value is None else f"{100 * value:.1f}"
+
+
+def _count(value: int | None) -> str:
+    return NONE if value is None else f"{value:,}"
+
+
+def _interval(result: Result) -> str:
+    if result.test_accuracy is None:
+        return NONE
+    low, high = wilson_interval(result.test_accuracy, result.n_test)
+    return f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def _method(result: Result) -> str:
+    warm = result.settings.get("warm_start")
+    return f"{result.method} from {warm}" if warm else result.method
+
+
+def _published(result: Result) -> str:
+    if result.published_test_accuracy is None or result.test_accuracy is None:
+        return _percent(result.published_test_accuracy)
+    difference = 100 * (result.test_accuracy - result.published_test_accuracy)
+    return f"{_percent(result.published_test_accuracy)} ({difference:+.1f})"
+
+
+COLUMNS: dict[str, Callable[[Result], str]] = {
+    "data": lambda r: r.dataset,
+    "network": lambda r: r.network,
+    "weights": lambda r: r.weights,
+    "trained from": lambda r: r.cut,
+    "method": _method,
+    "test %": lambda r: "failed" if r.status != "ok" else _percent(r.test_accuracy),
+    "95% interval": _interval,
+    "train %": lambda r: _percent(r.train_accuracy),
+    "published %": _published,
+    "trainable": lambda r: _count(r.parameters_trainable),
+    "extract s": lambda r: f"{r.extract_seconds_cold:.1f}",
+    "fit s": lambda r: f"{r.fit_seconds:.1f}",
+    "run": lambda r: r.run_id[:6],
+}
+"""Heading and text of each column; ``extract s`` is the time without the cache."""
+
+
+def rows_of(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
+    """Return headings and rows as text; a column in which nobody has a value is left out."""
+    columns = {
+        name: text for name, text in COLUMNS.items()
+        if name != "published %" or any(r.published_test_accuracy is not None for r in results)
+    }  # fmt: skip
+    return list(columns), [[text(r) for text in columns.values()] for r in results]
+
+
+def as_markdown(results: Sequence[Result]) -> str:
+    """Return a Markdown table, aligned so that it can be read as it is."""
+    headings, rows = rows_of(results)
+    cells = [[_markdown_text(c) for c in row] for row in [headings, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
+    numeric = [h.endswith(("%", " s", "interval")) or h == "trainable" for h in headings]
+    lines = [
+        "| " + " | ".join(c.rjust(w) if right else c.ljust(w)
+                          for c, w, right in zip(row, widths, numeric, strict=True)) + " |"
+        for row in cells
+    ]  # fmt: skip
+    rule = "|".join(
+        "-" * (w + 1) + (":" if right else "-") for w, right in zip(widths, numeric, strict=True)
+    )
+    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
+
+
+def _markdown_text(text: str) -> str:
+    """Keep a cell a cell: no pipe, line break or tag of its own."""
+    for old, new in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), ("\r", " "), ("\n", " ")):
+        text = text.replace(old, new)
+    return text
+
+
+def as_csv(results: Sequence[Result]) -> str:
+    """Return every field as CSV; text that a spreadsheet would run is quoted with '."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(Result.model_fields)
+    for result in results:
+        table.writerow([_csv_text(value) for value in result.model_dump().values()])
+    return text.getvalue().rstrip("\n")
+
+
+def _csv_text(value: object) -> object:
+    if isinstance(value, dict | list):
+        value = json.dumps(value)
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return "'" + value
+    return value
+
+
+def as_json(results: Sequence[Result]) -> str:
+    """Return every result as a JSON list."""
+    return json.dumps([result.model_dump() for result in results], indent=1)
+
+
+FORMATS: dict[str, Callable[[Sequence[Result]], str]] = {
+    "md": as_markdown,
+    "csv": as_csv,
+    "json": as_json,
+}
+
+
+def footnote(results: Sequence[Result]) -> str:
+    """Say how many images the intervals rest on, and how often each test split was read."""
+    lines = []
+    for fingerprint in dict.fromkeys(r.fingerprint for r in results if r.status == "ok"):
+        same = [r for r in results if r.fingerprint == fingerprint and r.status == "ok"]
+        lines.append(
+            f"{same[0].dataset}: {same[0].n_test} test images, read by {len(same)} "
+            f"run{'s' * (len(same) > 1)}; 95% Wilson intervals."
+        )
+    return " ".join(lines)
