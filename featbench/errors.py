@@ -18,6 +18,9 @@ class FeatbenchError(Exception):
 
     exit_code = 1
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
 
 class UsageError(FeatbenchError):
     """A wrong option, name or input (exit code 2).

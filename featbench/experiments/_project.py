@@ -40,7 +40,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Settled:
-    """A complete choice, and the lines that say what was chosen for the user."""
+    """A complete choice.
+
+    Parameters
+    ----------
+    data, backbone, weights, limit, cache, results
+        As in ``Choice``, none left open.
+    said : tuple of str
+        What was chosen for the user, a line each.
+    """
 
     data: str
     backbone: str
@@ -119,7 +127,14 @@ def _read_project(path: Path) -> Choice:
 
 
 def write_project(data: str, backbone: str, folder: Path = Path()) -> Path:
-    """Write featbench.toml with the defaults for this folder; return its path.
+    """Write featbench.toml with the defaults for a folder; return its path.
+
+    Parameters
+    ----------
+    data, backbone : str
+        What is meant where ``--data`` and ``--backbone`` are left out.
+    folder : Path
+        Where to write it.
 
     Raises
     ------
@@ -137,7 +152,13 @@ def write_project(data: str, backbone: str, folder: Path = Path()) -> Path:
 
 
 def remember_extraction(settled: Settled) -> None:
-    """Note what was extracted, so that a ``fit`` after it needs no options."""
+    """Note what was extracted, so that a ``fit`` after it needs no options.
+
+    Parameters
+    ----------
+    settled : Settled
+        What the extraction was of; the note lies in its cache.
+    """
     last = {"data": _absolute(settled.data), "backbone": settled.backbone,
             "weights": settled.weights, "limit": settled.limit}  # fmt: skip
     write_whole(settled.cache / LAST, json.dumps(last, indent=1).encode())

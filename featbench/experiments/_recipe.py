@@ -138,7 +138,12 @@ def _in_place(networks: OneOrMore, backbone: str) -> list[str]:
 
 
 def parse_changes(texts: list[str]) -> dict[str, Any]:
-    """Turn ``path.to.key=value`` texts into a dictionary; values are TOML, else plain text.
+    """Turn ``path.to.key=value`` texts into a dictionary.
+
+    Parameters
+    ----------
+    texts : list of str
+        Values are TOML, else plain text.
 
     Raises
     ------

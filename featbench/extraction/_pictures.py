@@ -64,7 +64,16 @@ def batches(
     size: int,
     broken: dict[int, str],
 ) -> Iterator[tuple[list[int], Pixels]]:
-    """Gather decoded pictures into batches; note the broken ones in ``broken`` and pass over them.
+    """Gather decoded pictures into batches.
+
+    Parameters
+    ----------
+    pictures : iterable of (int, ndarray or BrokenImageError)
+        As ``decoded`` yields them.
+    size : int
+        Pictures a batch.
+    broken : dict of int to str
+        Takes the number and the reason of every broken picture; those are passed over.
 
     Yields
     ------

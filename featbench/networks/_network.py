@@ -94,7 +94,7 @@ class Network:
     def trace(self) -> Trace | None:
         """The shallow trace; None where the forward has control flow that cannot be traced."""
         with FakeTensorMode(allow_non_fake_inputs=True):
-            example = torch.empty(2, *self.preprocessing.shape)
+            example = self._example(2)
             try:
                 return trace(self.module, self.classifier, example)
             except Exception as error:  # tracing runs the model's own code
@@ -115,7 +115,11 @@ class Network:
         """Return the shape of one image's value at a place, by arithmetic on shapes alone."""
         prefix = self.cut(at).prefix
         with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            return tuple(prefix(torch.empty(1, *self.preprocessing.shape)).shape[1:])
+            return tuple(prefix(self._example(1)).shape[1:])
+
+    def _example(self, count: int) -> torch.Tensor:
+        device = next(self.module.parameters()).device
+        return torch.empty(count, *self.preprocessing.shape, device=device)
 
     def cut(self, at: str = FEATURES) -> Cut:
         """Cut the network; freezes what lies below and lets all that lies above train.

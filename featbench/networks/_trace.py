@@ -67,6 +67,8 @@ class Trace:
         Names to values where the network can be cut, in order; the last one is ``features``.
     alone_from : dict of fx.Node to int
         For such a value the index of the node after which nothing else is still needed.
+    overwritten : set of fx.Node
+        Values that something later writes into; a suffix that begins there works on a copy.
     """
 
     nodes: list[fx.Node]
@@ -74,6 +76,7 @@ class Trace:
     last_use: dict[fx.Node, int]
     places: dict[str, fx.Node] = field(default_factory=dict)
     alone_from: dict[fx.Node, int] = field(default_factory=dict)
+    overwritten: set[fx.Node] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.index = {node: i for i, node in enumerate(self.nodes)}
@@ -82,7 +85,10 @@ class Trace:
         """Return what runs after ``begin`` (None: the input) up to ``end`` (None: the output)."""
         graph, copied = fx.Graph(), {}
         if begin is not None:
-            copied[begin] = graph.placeholder("activation")
+            given = graph.placeholder("activation")
+            copied[begin] = (
+                graph.call_method("clone", (given,)) if begin in self.overwritten else given
+            )
 
         def copy(node: fx.Node) -> fx.Node:
             if node not in copied:
@@ -142,11 +148,16 @@ def trace(module: nn.Module, classifier: str, example: torch.Tensor) -> Trace:
     feature = _feature(result, classifier)
     result.alone_from.setdefault(feature, result.index[feature])
     single = [v for v in result.alone_from if result.index[v] < result.index[feature]]
-    values = [v for v in single if not any(_in_place(result, user) for user in v.users)]
-    taken = {names[v] for v in values if v in names}
-    places = {names.get(v, v.name if v.name not in taken else f"{v.name}_"): v for v in values}
+    taken = {names[v] for v in single if v in names}
+    places = {names.get(v, v.name if v.name not in taken else f"{v.name}_"): v for v in single}
     places[FEATURES] = feature
-    result.places = _only_batches(result, places, example)
+    batches, written = _watch(result, example)
+    result.places = {name: node for name, node in places.items() if node.name in batches}
+    result.overwritten = {
+        node
+        for node in result.places.values()
+        if node.name in written or any(_in_place(result, user) for user in node.users)
+    }
     return result
 
 
@@ -220,20 +231,18 @@ def _in_place(result: Trace, node: fx.Node) -> bool:
     return bool(node.kwargs.get("inplace") or getattr(part, "inplace", False))
 
 
-def _only_batches(
-    result: Trace, places: dict[str, fx.Node], example: torch.Tensor
-) -> dict[str, fx.Node]:
-    """Keep the places whose value is a tensor with a row for each image, from one forward."""
+def _watch(result: Trace, example: torch.Tensor) -> tuple[set[str], set[str]]:
+    """Run once; return which nodes give a row for each image, and which are written into later."""
 
     class Recorder(fx.Interpreter):
         def run_node(self, n: fx.Node) -> Any:
             value = super().run_node(n)
-            if torch.is_tensor(value) and len(value.shape) and len(value) == len(example):
-                batches.add(n.name)
+            if torch.is_tensor(value):
+                seen.append((n.name, value, value._version))
             return value
 
-    batches: set[str] = set()
+    seen: list[tuple[str, torch.Tensor, int]] = []
     with torch.no_grad():
-        graph_module = result.build(None, None)
-        Recorder(graph_module).run(example)
-    return {name: node for name, node in places.items() if node.name in batches}
+        Recorder(result.build(None, None)).run(example)
+    batches = {name for name, value, _ in seen if value.ndim and len(value) == len(example)}
+    return batches, {name for name, value, version in seen if value._version > version}

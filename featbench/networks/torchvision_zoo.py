@@ -24,8 +24,11 @@ def _build(name: str, weights: str) -> Built:
     enum: type[WeightsEnum] = models.get_model_weights(name)
     chosen = _choose(name, enum, weights)
     categories = chosen.meta["categories"]
+    keywords = dict(_KEYWORDS.get(name, {}))
+    if name.startswith("vit_"):  # its position embedding is made for one image size
+        keywords["image_size"] = chosen.meta["min_size"][0]
     module: nn.Module = models.get_model(
-        name, weights=None, num_classes=len(categories), **_KEYWORDS.get(name, {})
+        name, weights=None, num_classes=len(categories), **keywords
     )
     if weights != "random":
         load_strictly(module, _fetch(name, chosen), f"{name} {chosen.name}")

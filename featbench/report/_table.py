@@ -120,7 +120,7 @@ FORMATS: dict[str, Callable[[Sequence[Result]], str]] = {
 
 
 def footnote(results: Sequence[Result]) -> str:
-    """Say how many images the intervals rest on, and how often each test split was read."""
+    """Return how many images the intervals rest on, and how often each test split was read."""
     lines = []
     for fingerprint in dict.fromkeys(r.fingerprint for r in results if r.status == "ok"):
         same = [r for r in results if r.fingerprint == fingerprint and r.status == "ok"]

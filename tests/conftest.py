@@ -1,0 +1,68 @@
+"""Small real data, small real networks, and the command line as a user calls it."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from featbench.cli import main
+
+
+def make_photos(root: Path, splits: dict[str, int] | None = None, *, size: int = 40) -> Path:
+    """Write class folders of small JPEGs whose colour tells the class."""
+    colours = {"moss": (60, 120, 50), "rust": (170, 70, 30), "sky": (90, 150, 210)}
+    rng = np.random.default_rng(0)
+    for split, count in (splits or {"": 12}).items():
+        for name, colour in colours.items():
+            folder = root / split / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for i in range(count):
+                noise = rng.integers(-50, 50, (size, size, 3))
+                pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{name}_{i:03d}.jpg", quality=90)
+    return root
+
+
+@pytest.fixture(scope="session")
+def photo_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_photos(tmp_path_factory.mktemp("source") / "photos", {"train": 10, "test": 6})
+
+
+@pytest.fixture
+def photos(photo_source: Path, tmp_path: Path) -> Path:
+    """A folder of its own with train and test splits: three classes, ten and six images each."""
+    return Path(shutil.copytree(photo_source, tmp_path / "photos"))
+
+
+@dataclass
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def featbench(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Said]:
+    """Run a command in an empty folder; return its exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["featbench", *map(str, arguments)])
+        capsys.readouterr()
+        code: object = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        said = capsys.readouterr()
+        assert isinstance(code, int)
+        return Said(code, said.out, said.err)
+
+    return call

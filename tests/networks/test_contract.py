@@ -1,0 +1,40 @@
+"""Every registered network keeps the contract; none is named here."""
+
+import pytest
+import torch
+
+from featbench.networks import NETWORKS, SMALL, Network, create_network
+
+
+def shapes_only(name: str) -> Network:
+    """Create a network without its weights' memory, where its own code allows it."""
+    try:
+        with torch.device("meta"):
+            return create_network(name, "random", classes=5)
+    except NotImplementedError:  # it computes with its tensors while it is built
+        return create_network(name, "random", classes=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_blocks_features_and_counts(name: str) -> None:
+    network = shapes_only(name)
+    assert network.trace is not None, network.untraced_because
+    names = [block.name for block in network.blocks]
+    assert names
+    assert len(set(names)) == len(names)
+    assert network.layers[-1] == "features"
+    assert len(network.shape_at("features")) in (1, 3)
+    own = network.block_parameters()
+    assert min(own.values()) > 0
+    assert sum(own.values()) == network.parameters("all")[0]
+    channels, height, width = network.preprocessing.shape
+    assert channels in (1, 3)
+    assert min(height, width) >= 8
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_networks_are_seeded_and_have_no_pretrained_weights(name: str) -> None:
+    assert create_network(name).weights == "random"
+    assert create_network(name).sha256 == create_network(name).sha256
+    assert create_network(name, seed=1).sha256 != create_network(name).sha256
