@@ -15,7 +15,7 @@ from featbench.cli import main
 
 def make_photos(root: Path, splits: dict[str, int] | None = None, *, size: int = 40) -> Path:
     """Write class folders of small JPEGs whose colour tells the class."""
-    colours = {"moss": (60, 120, 50), "rust": (170, 70, 30), "sky": (90, 150, 210)}
+    colours = {"moss": (30, 70, 25), "rust": (170, 70, 30), "sky": (120, 190, 240)}
     rng = np.random.default_rng(0)
     for split, count in (splits or {"": 12}).items():
         for name, colour in colours.items():

@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -207,7 +208,8 @@ def run_recipe(
         for number, run in enumerate(runs, start=1):
             print(f"{number:3}  {run.data} · {run.describe()}")
         return
-    session = _session(settle(Choice(cache=cache, results=results), remember=False), device, quiet)
+    folders = settle(Choice(cache=cache, results=results), remember=False)
+    session = _session(replace(folders, said=()), device, quiet)  # a recipe says its own data
     done = []
     for number, result in enumerate(session.run_all(runs), start=1):
         done.append(result)

@@ -12,7 +12,7 @@ from featbench.errors import UsageError, did_you_mean
 from featbench.experiments._run import Run
 from featbench.finetune import Schedule
 from featbench.heads import create_head
-from featbench.networks import SMALL
+from featbench.networks import small_networks
 
 OneOrMore = str | list[str]
 
@@ -134,7 +134,7 @@ def load_recipe(
 
 def _in_place(networks: OneOrMore, backbone: str) -> list[str]:
     """Replace every network but our own small ones, which have no pretrained weights."""
-    return list(dict.fromkeys(n if n in SMALL else backbone for n in _axis(networks)))
+    return list(dict.fromkeys(n if n in small_networks() else backbone for n in _axis(networks)))
 
 
 def parse_changes(texts: list[str]) -> dict[str, Any]:
@@ -175,7 +175,8 @@ def _change(content: dict[str, Any], dotted: str, value: Any) -> None:
 
 def _explain(error: ValidationError) -> str:
     """Say what is wrong with the first bad key, where it is, and which key is nearest."""
-    first = error.errors()[0]
+    found = error.errors()
+    first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
     place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
     if first["type"] != "extra_forbidden":
         return f"{place}: {first['msg']}"

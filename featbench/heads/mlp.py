@@ -1,5 +1,6 @@
 """A multilayer perceptron on feature rows; without hidden layers it is softmax regression."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -136,9 +137,9 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
         return labels
 
     def _logits(self, X: NDArray[Any]) -> NDArray[np.float64]:
-        with torch.inference_mode():
-            rows = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))
-            logits: NDArray[np.float64] = self.module_(rows).double().numpy()
+        with torch.inference_mode():  # in double precision a row hangs on no neighbour
+            rows = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float64))
+            logits: NDArray[np.float64] = copy.deepcopy(self.module_).double()(rows).numpy()
             return logits
 
     def parameter_count(self) -> int:

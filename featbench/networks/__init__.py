@@ -5,10 +5,10 @@ from featbench.networks._network import Cut, FrozenPrefix, Network, create_netwo
 from featbench.networks._preprocessing import Preprocessing
 from featbench.networks._registry import (
     NETWORKS,
-    SMALL,
     Built,
     register_network,
     register_small,
+    small_networks,
 )
 from featbench.networks._trace import FEATURES, PIXELS, weight_count
 
@@ -16,7 +16,6 @@ __all__ = [
     "FEATURES",
     "NETWORKS",
     "PIXELS",
-    "SMALL",
     "Block",
     "Built",
     "Cut",
@@ -26,5 +25,6 @@ __all__ = [
     "create_network",
     "register_network",
     "register_small",
+    "small_networks",
     "weight_count",
 ]

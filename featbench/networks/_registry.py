@@ -35,8 +35,13 @@ Builder = Callable[[str, str], Built]
 NETWORKS: Registry[Builder] = Registry("network", "featbench.networks")
 register_network = NETWORKS.register
 
-SMALL: set[str] = set()
-"""Our own small networks, which are trained from scratch: they have no pretrained weights."""
+_SMALL: list[str] = []
+
+
+def small_networks() -> tuple[str, ...]:
+    """Return the names of our own networks, trained from scratch: no pretrained weights."""
+    len(NETWORKS)  # sees to it that every module of this room is imported
+    return tuple(_SMALL)
 
 
 def register_small(name: str) -> Callable[[Callable[[], Built]], Callable[[], Built]]:
@@ -50,7 +55,7 @@ def register_small(name: str) -> Callable[[Callable[[], Built]], Callable[[], Bu
                 )
             return build()
 
-        SMALL.add(name)
+        _SMALL.append(name)
         register_network(name)(builder)
         return build
 

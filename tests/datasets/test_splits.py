@@ -61,7 +61,7 @@ def test_validation_is_the_sources_own_else_a_share_of_train(tmp_path: Path) -> 
 def test_divisions_for_different_purposes_are_independent() -> None:
     train = load_dataset("digits").train
     assert sides(train, seed=0) != sides(train, seed=1)
-    first, second = ({n for n in split_off(train, 0.2, purpose=p)[1].ids} for p in ("val", "test"))
+    first, second = (set(split_off(train, 0.2, purpose=p)[1].ids) for p in ("val", "test"))
     assert len(first & second) < 0.3 * len(first)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from featbench.networks import NETWORKS, SMALL, Network, create_network
+from featbench.networks import NETWORKS, Network, create_network, small_networks
 
 
 def shapes_only(name: str) -> Network:
@@ -33,7 +33,7 @@ def test_blocks_features_and_counts(name: str) -> None:
     assert min(height, width) >= 8
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", small_networks())
 def test_small_networks_are_seeded_and_have_no_pretrained_weights(name: str) -> None:
     assert create_network(name).weights == "random"
     assert create_network(name).sha256 == create_network(name).sha256

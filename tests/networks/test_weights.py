@@ -1,4 +1,4 @@
-"""Weights come from files without running code, fit exactly or not at all, and are named by hash."""
+"""Weights come from files without running code, fit exactly or not at all, and have a hash."""
 
 import pickle
 from pathlib import Path

@@ -1,0 +1,143 @@
+"""A run becomes one flat result; finished runs are recognised, failed ones stop nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
+
+from featbench.errors import UsageError
+from featbench.experiments import Predictions, Result, Run, Session, _metrics, load_results
+
+
+def session(tmp_path: Path) -> Session:
+    return Session(cache=tmp_path / "cache", results=tmp_path / "results", command="featbench x")
+
+
+def head_run(photos: Path, **fields: object) -> Run:
+    return Run(**{"data": str(photos), "network": "lenet5", "head": "logreg", **fields})  # type: ignore[arg-type]
+
+
+def test_a_result_says_all_there_is_to_say(photos: Path, tmp_path: Path) -> None:
+    result = session(tmp_path).run(head_run(photos, settings={"C": 1.0}))
+    assert (result.dataset, result.network, result.weights) == ("photos", "lenet5", "random")
+    assert (result.cut, result.method, result.settings["C"]) == ("classifier", "logreg", 1.0)
+    assert (result.n_train, result.n_val, result.n_test, result.n_classes) == (30, 0, 18, 3)
+    assert result.test_accuracy is not None
+    assert result.test_accuracy > 0.6
+    assert result.rows_computed == 48
+    assert result.parameters_trainable == 3 * 85
+    assert result.parameters_total == 61_706 - 850 + 3 * 85
+    assert result.versions["torch"]
+    assert result.command == "featbench x"
+    stored = json.loads((tmp_path / "results" / result.run_id / "result.json").read_text())
+    assert stored == result.model_dump()
+    predictions = pd.read_csv(tmp_path / "results" / result.run_id / "predictions.csv")
+    right = (predictions["label"] == predictions["predicted"]).mean()
+    assert right == pytest.approx(result.test_accuracy)
+    assert list(predictions.columns) == ["id", "label", "predicted", "confidence"]
+
+
+def test_training_is_recorded_with_its_history(photos: Path, tmp_path: Path) -> None:
+    run = Run(str(photos), "lenet5", blocks=1, warm_start="logreg", settings={"epochs": 2})
+    result = session(tmp_path).run(run)
+    assert (result.cut, result.method) == ("fc2", "fine-tune")
+    assert result.settings["warm_start"] == "logreg"
+    assert result.settings["lr"] == 1e-3
+    assert result.n_train + result.n_val == 30
+    assert result.n_val > 0
+    history = session(tmp_path).store.history(result)
+    assert history is not None
+    assert history["epoch"].tolist() == [1, 2]
+
+
+def test_a_finished_run_is_recognised(photos: Path, tmp_path: Path) -> None:
+    first = session(tmp_path).run(head_run(photos))
+    assert session(tmp_path).run(head_run(photos)) == first
+    again = session(tmp_path).run(head_run(photos), again=True)
+    assert again.run_id == first.run_id
+    assert again.rows_cached == 48
+    assert len(load_results(tmp_path / "results")) == 1
+
+
+def test_what_a_run_is_decides_its_name(photos: Path, tmp_path: Path) -> None:
+    here = session(tmp_path)
+    runs = [
+        head_run(photos),
+        head_run(photos, settings={"C": 2.0}),
+        head_run(photos, head="svm-linear"),
+        head_run(photos, seed=1),
+        head_run(photos, limit=5),
+        head_run(photos, recipe="r"),
+    ]
+    names = {here.run(run).run_id for run in runs}
+    assert len(names) == len(runs)
+    (photos / "train" / "moss" / "moss_000.jpg").rename(photos / "train" / "sky" / "x.jpg")
+    assert session(tmp_path).run(runs[0]).run_id not in names  # another label is another data set
+
+
+def test_a_failed_run_is_a_result_and_the_rest_goes_on(photos: Path, tmp_path: Path) -> None:
+    here = session(tmp_path)
+    bad = Run(str(photos), "lenet5", blocks="fc9")
+    failed, fine = here.run_all([bad, head_run(photos)])
+    assert failed.status == "failed"
+    assert failed.error is not None
+    assert "did you mean 'fc2'" in failed.error
+    assert fine.status == "ok"
+    assert {r.status for r in here.store.all()} == {"failed", "ok"}
+
+
+def test_a_run_that_failed_once_leaves_no_trace_when_it_succeeds(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = session(tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr(Session, "_fit_head", lambda *_: 1 / 0)
+        (failed,) = here.run_all([head_run(photos)])
+    assert failed.error == "ZeroDivisionError: division by zero"
+    here.run(head_run(photos))
+    assert [r.status for r in here.store.all()] == ["ok"]
+
+
+def test_results_are_found_by_the_beginning_of_their_id(photos: Path, tmp_path: Path) -> None:
+    here = session(tmp_path)
+    result = here.run(head_run(photos))
+    assert here.store.get(result.run_id[:4]) == result
+    with pytest.raises(UsageError, match="no run"):
+        here.store.get("zzz")
+    here.store.remove(result.run_id)
+    assert here.store.all() == []
+    with pytest.raises(UsageError, match="no such folder"):
+        load_results(tmp_path / "nowhere")
+
+
+def test_results_of_fields_nobody_knows_are_refused() -> None:
+    with pytest.raises(ValueError, match="extra"):
+        Result(run_id="x", dataset="d", network="n", weights="w", method="m", speed=1)  # type: ignore[call-arg]
+
+
+def test_metrics_agree_with_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 300)
+    chances = rng.dirichlet(np.ones(4), 300)
+    chances[np.arange(300), labels] += 0.4
+    chances /= chances.sum(1, keepdims=True)
+    predicted = chances.argmax(1)
+    got = _metrics.measure(Predictions([""] * 300, labels, predicted, chances), "test")
+    assert got["test_accuracy"] == (labels == predicted).mean()
+    assert got["test_balanced_accuracy"] == pytest.approx(
+        balanced_accuracy_score(labels, predicted)
+    )
+    assert got["test_macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert got["test_log_loss"] == pytest.approx(log_loss(labels, chances))
+    bare = _metrics.measure(Predictions([""] * 300, labels, predicted), "test")
+    assert bare["test_log_loss"] is None
+
+
+def test_calibration_error_by_hand() -> None:
+    confidence = np.array([0.95, 0.95, 0.55, 0.55])
+    right = np.array([True, True, True, False])
+    assert _metrics.calibration_error(confidence, right) == pytest.approx((0.1 + 0.1) / 4)
+    assert _metrics.calibration_error(np.ones(5), np.ones(5, bool)) == 0

@@ -1,0 +1,172 @@
+"""Rows are computed once, hang on content alone, and are what a straightforward loop gives."""
+
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from featbench.datasets import load_dataset
+from featbench.errors import FeatbenchError, UsageError
+from featbench.extraction import Features, export, extract
+from featbench.networks import create_network
+from tests.conftest import make_photos
+from tests.datasets.test_class_folders import zipped
+from tests.datasets.test_tables import write_table
+
+
+def features(source: Path, cache: Path, **options: object) -> Features:
+    return extract(load_dataset(source), "lenet5", cache=cache, **options)  # type: ignore[arg-type]
+
+
+def counts(found: Features) -> tuple[int, int]:
+    return found.rows_computed, found.rows_cached
+
+
+def test_rows_equal_a_straightforward_reference(photos: Path, tmp_path: Path) -> None:
+    network = create_network("resnet18", "random", seed=4)
+    dataset = load_dataset(photos, limit=3)
+    found = extract(dataset, network, cache=tmp_path / "cache", batch=4)
+    from torchvision.models import ResNet18_Weights
+
+    preset = ResNet18_Weights.IMAGENET1K_V1.transforms()
+    network.module.fc = torch.nn.Identity()
+    for name, part in found.splits.items():
+        rows = []
+        for path in part.ids:
+            with Image.open(photos / path) as image, torch.no_grad():
+                rows.append(network.module(preset(image.convert("RGB"))[None])[0].numpy())
+        np.testing.assert_allclose(part.X, np.stack(rows), rtol=1e-4, atol=1e-5)
+        assert part.y.tolist() == dataset.splits[name].labels.tolist()
+
+
+def test_a_folder_its_zip_and_its_table_share_their_rows(photos: Path, tmp_path: Path) -> None:
+    folder = features(photos, tmp_path / "cache")
+    assert counts(folder) == (48, 0)
+    for other in (zipped(photos, tmp_path / "p.zip"), write_table(photos)):
+        again = features(other, tmp_path / "cache")
+        assert counts(again) == (0, 48)
+        assert np.array_equal(again.train.X, folder.train.X)
+
+
+def test_nothing_is_computed_twice(photos: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first = features(photos, cache)
+    again = features(photos, cache, batch=7)
+    assert counts(first) == (48, 0)
+    assert counts(again) == (0, 48)
+    assert np.array_equal(first.train.X, again.train.X)
+    assert again.seconds_cold == pytest.approx(first.seconds_cold, rel=0.5)
+
+
+def test_labels_splits_and_names_are_not_in_the_cache(photos: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    features(photos, cache)
+    (photos / "train" / "moss").rename(photos / "train" / "lichen")
+    (photos / "test" / "moss").rename(photos / "test" / "lichen")
+    (photos / "train" / "sky" / "sky_000.jpg").rename(photos / "test" / "sky" / "moved.jpg")
+    moved = features(photos.rename(tmp_path / "another"), cache)
+    assert counts(moved) == (0, 48)
+    assert moved.dataset.classes == ("lichen", "rust", "sky")
+    assert len(moved.test.y) == 19
+
+
+def test_one_changed_image_is_one_row(photos: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    before = features(photos, cache)
+    changed = photos / "train" / "rust" / "rust_004.jpg"
+    Image.new("RGB", (40, 40), "white").save(changed)
+    after = features(photos, cache)
+    assert counts(after) == (1, 47)
+    different = (before.train.X != after.train.X).any(axis=1)
+    assert [after.train.ids[i] for i in np.flatnonzero(different)] == ["train/rust/rust_004.jpg"]
+
+
+def test_added_images_cost_their_own_rows_and_copies_none(photos: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    features(photos, cache)
+    sky = photos / "train" / "sky"
+    shutil.copy(sky / "sky_001.jpg", sky / "copy.jpg")
+    Image.new("RGB", (9, 9), "black").save(sky / "new.png")
+    after = features(photos, cache)
+    assert counts(after) == (1, 48)
+    rows = dict(zip(after.train.ids, after.train.X, strict=True))
+    assert np.array_equal(rows["train/sky/copy.jpg"], rows["train/sky/sky_001.jpg"])
+
+
+def test_other_weights_or_preprocessing_are_another_space(photos: Path, tmp_path: Path) -> None:
+    import dataclasses
+
+    cache, dataset = tmp_path / "cache", load_dataset(photos)
+    first = extract(dataset, "lenet5", cache=cache)
+    seeded = extract(dataset, create_network("lenet5", seed=1), cache=cache)
+    network = create_network("lenet5")
+    network.preprocessing = dataclasses.replace(network.preprocessing, interpolation="nearest")
+    nearest = extract(dataset, network, cache=cache)
+    assert counts(seeded) == counts(nearest) == (48, 0)
+    assert len({f.spec.key for f in (first, seeded, nearest)}) == 3
+    assert len([p for p in cache.iterdir() if p.is_dir()]) == 3
+
+
+def test_a_row_hangs_on_no_neighbour(photos: Path, tmp_path: Path) -> None:
+    network = create_network("mobilenet_v3_small", "random")
+    dataset = load_dataset(photos)
+    whole = extract(dataset, network, cache=tmp_path / "a", batch=8)
+    turned = dataset.with_splits({"train": dataset.train.take(range(29, -1, -1))})
+    extract(turned.with_splits({"train": turned.train.take(range(11))}), network,
+            cache=tmp_path / "b", batch=8)  # fmt: skip
+    other = extract(turned, network, cache=tmp_path / "b", batch=8)
+    assert counts(other) == (19, 11)
+    assert np.array_equal(other.train.X[::-1], whole.train.X)
+
+
+def test_broken_images_are_skipped_with_a_reason_and_all_stays_aligned(
+    photos: Path, tmp_path: Path
+) -> None:
+    clean = features(photos, tmp_path / "cache")
+    (photos / "train" / "moss" / "aa.jpg").write_bytes(b"\xff\xd8\xff no jpeg")
+    (photos / "test" / "sky" / "zz.png").write_bytes(b"")
+    for _ in range(2):  # the second time with every good row in the cache
+        found = features(photos, tmp_path / "cache")
+        assert {name for name, _ in found.skipped} == {"train/moss/aa.jpg", "test/sky/zz.png"}
+        assert dict(found.skipped)["test/sky/zz.png"] == "empty file"
+        assert found.train.ids == clean.train.ids
+        assert np.array_equal(found.train.X, clean.train.X)
+        assert np.array_equal(found.test.y, clean.test.y)
+        assert len(found.dataset.train) == 30
+        assert counts(found) == (0, 48)
+    with pytest.raises(FeatbenchError, match="cannot be decoded"):
+        features(photos, tmp_path / "cache", strict=True)
+
+
+def test_layers_before_the_features(photos: Path, tmp_path: Path) -> None:
+    dataset, network = load_dataset(photos, limit=2), create_network("resnet18", "random")
+    maps = extract(dataset, network, layer="layer3", cache=tmp_path / "c")
+    assert maps.train.X.shape == (6, 256, 14, 14)
+    pooled = extract(dataset, network, layer="layer3", pooling="avg", cache=tmp_path / "c")
+    np.testing.assert_allclose(pooled.train.X, maps.train.X.mean((2, 3)), rtol=1e-4, atol=1e-5)
+
+
+def test_one_plain_file_for_readers_without_featbench(photos: Path, tmp_path: Path) -> None:
+    found = features(photos, tmp_path / "cache")
+    export(found, tmp_path / "out" / "f.h5")
+    with h5py.File(tmp_path / "out" / "f.h5") as file:
+        assert file["X"].shape == (48, 84)
+        sides = file["split"].asstr()[:]
+        assert np.array_equal(file["X"][sides == "train"], found.train.X)
+        assert file["y"][:][sides == "test"].tolist() == found.test.y.tolist()
+        assert file["id"].asstr()[0] in {*found.train.ids, *found.test.ids}
+        assert "lenet5" in file.attrs["spec"]
+
+
+def test_a_device_that_is_not_there_is_named(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--device warp"):
+        features(photos, tmp_path / "cache", device="warp")
+
+
+def test_memory_that_is_no_image_source_needs_no_files(tmp_path: Path) -> None:
+    dataset = load_dataset(make_photos(tmp_path / "p", {"": 8}, size=5))
+    assert counts(extract(dataset, "lenet5", cache=tmp_path / "c")) == (24, 0)

@@ -1,0 +1,216 @@
+"""The command line: what it prints, where, and with which exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Said
+
+Command = Callable[..., Said]
+BROKEN = b"\xff\xd8\xff\xe0 this is no JPEG"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from featbench.cli import main; sys.argv = ['featbench', '--help']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'sklearn', 'pandas', 'pydantic'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "extract" in done.stdout
+
+
+def test_the_two_commands_as_typed_in_an_empty_folder(featbench: Command) -> None:
+    first = featbench("extract", "--backbone", "lenet5")
+    assert first.code == 0
+    assert "1,797 rows computed, 0 from the cache" in first.out
+    assert "data digits (by default)" in first.err
+    fitted = featbench("fit", "--head", "svm-poly")
+    assert fitted.code == 0
+    assert "lenet5 (random) · svm-poly: test" in fitted.out
+    assert "backbone lenet5 (as in the last extraction)" in fitted.err
+    table = featbench("table")
+    assert "svm-poly" in table.out
+    assert "read by 1 run" in table.out
+
+
+def test_a_second_extraction_says_that_it_did_nothing(featbench: Command, photos: Path) -> None:
+    options = ("extract", "--backbone", "lenet5", "--data", photos)
+    assert json.loads(featbench(*options, "--json").out)["rows_computed"] == 48
+    again = featbench(*options, "--json", "--batch-size", 5)
+    summary = json.loads(again.out)
+    assert (summary["rows_computed"], summary["rows_cached"]) == (0, 48)
+    assert "nothing to compute, all 48 rows are in the cache" in featbench(*options).out
+
+
+def test_a_whole_study_from_the_prompt(featbench: Command, photos: Path, tmp_path: Path) -> None:
+    data = ("--backbone", "lenet5", "--data", photos)
+    fitted = featbench("fit", "--head", "logreg", "--set", "C=1.0", *data, "--json", "--quiet")
+    assert fitted.code == 0
+    assert fitted.err == ""
+    result = json.loads(fitted.out)
+    assert result["settings"]["C"] == 1.0
+    tuned = featbench("finetune", "--blocks", "all", "--epochs", 2, *data)
+    assert "fine-tune from pixels on: test" in tuned.out
+    rows = json.loads(featbench("table", "--format", "json").out)
+    assert [r["method"] for r in rows] == ["logreg", "fine-tune"]
+    assert featbench("table", "--format", "csv").out.startswith("run_id,recipe,dataset")
+    assert len(featbench("results", "ls").out.splitlines()) == 2
+    assert json.loads(featbench("results", "show", result["run_id"][:5]).out) == result
+    page = featbench("report", "-o", "r.html")
+    assert page.out.strip() == str(tmp_path / "r.html")
+    assert "removed" in featbench("results", "rm", result["run_id"]).out
+    assert len(featbench("results", "ls").out.splitlines()) == 1
+
+
+def test_a_recipe_and_what_a_second_run_of_it_does(
+    featbench: Command, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "r.toml").write_text(
+        'data = "photos"\n[[run]]\nnetwork = "lenet5"\nhead = ["logreg", "svm-rbf"]\n'
+        '[[run]]\nnetwork = "lenet5"\nblocks = "nowhere"\n'
+    )
+    planned = featbench("run", "r.toml", "--dry-run")
+    assert len(planned.out.splitlines()) == 3
+    assert not (tmp_path / "results").exists()
+    first = featbench("run", "r.toml", "--report", "r.html")
+    assert first.code == 3  # one run failed, the rest went on
+    assert "failed: blocks=nowhere" in first.err
+    assert first.out.count("photos") >= 3
+    assert (tmp_path / "r.html").is_file()
+    again = featbench("run", "r.toml", "--json")
+    assert again.err.count("is finished already") == 2
+    assert [r["status"] for r in json.loads(again.out)] == ["ok", "ok", "failed"]
+
+
+def test_networks_show(featbench: Command) -> None:
+    shown = json.loads(
+        featbench("networks", "show", "resnet50", "--classes", 196, "--blocks", 1, "--json").out
+    )
+    assert (shown["total"], shown["trainable"]) == (23_909_636, 15_366_340)
+    assert [x["name"] for x in shown["layers"] if x["trains"]] == ["layer4", "classifier"]
+    assert (
+        "total 61,706, trainable 61,706"
+        in featbench("networks", "show", "lenet5", "--blocks", "all").out
+    )
+
+
+@pytest.mark.parametrize("what", ["networks", "heads", "datasets"])
+def test_lists(what: str, featbench: Command) -> None:
+    assert len(featbench(what).out.splitlines()) >= 6
+    assert json.loads(featbench(what, "--json").out)
+
+
+def test_init_is_what_later_commands_use(featbench: Command, photos: Path) -> None:
+    assert featbench("init", "photos", "--backbone", "lenet5").code == 0
+    said = featbench("fit", "--head", "logreg")
+    assert "data photos (from featbench.toml)" in said.err
+    assert featbench("init", "photos").code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (("extract", "--data", "nowhere"), 2, "nowhere: no such folder"),
+        (("extract", "--backbone", "resnet5O", "--data", "photos"), 2, "did you mean 'resnet50'"),
+        (("fit", "--head", "svm-ploy"), 2, "did you mean 'svm-poly'"),
+        (("fit", "--head", "svm-poly", "--set", "degre=2"), 2, "did you mean 'degree'"),
+        (("fit",), 2, "Missing option"),
+        (("fit", "--head", "logreg", "--limit", "0"), 2, "greater than or equal"),
+        (("extract", "--device", "warp", "--backbone", "lenet5"), 2, "--device warp"),
+        (("table", "--format", "xls"), 2, "expected md, csv, json"),
+        (("report", "nothing-here"), 2, "no results"),
+        (("run", "none.toml"), 2, "none.toml: cannot be read"),
+        (("networks", "show", "lenet5", "--blocks", "fc9"), 2, "did you mean 'fc2'"),
+        (("finetune", "--backbone", "lenet5", "--optimizer", "lion"), 2, "expected adam, sgd"),
+        (("fnetune",), 2, "No such command"),
+    ],
+)
+def test_mistakes_are_answered_without_a_traceback(
+    arguments: tuple[str, ...], code: int, expected: str, featbench: Command, photos: Path
+) -> None:
+    said = featbench(*arguments)
+    assert said.code == code
+    assert expected in said.err
+    assert "Traceback" not in said.err + said.out
+    assert said.out == ""
+
+
+def test_a_broken_image_among_good_ones_is_skipped_and_looked_at(
+    featbench: Command, photos: Path
+) -> None:
+    (photos / "train" / "moss" / "bad.jpg").write_bytes(BROKEN)
+    (photos / "train" / "void").mkdir()
+    data = ("--backbone", "lenet5", "--data", photos)
+    for command in (("extract",), ("fit", "--head", "logreg"), ("finetune", "--epochs", 1)):
+        said = featbench(*command, *data)
+        assert said.code == 3
+        assert "skipped train/moss/bad.jpg: " in said.err
+        assert "class folder 'void' has no images" in said.err
+    strict = featbench("extract", *data, "--strict")
+    assert strict.code == 1
+    assert "train/moss/bad.jpg cannot be decoded" in strict.err
+
+
+def test_a_cache_that_cannot_be_written_is_named(featbench: Command, photos: Path) -> None:
+    (photos / "file").write_text("x")
+    said = featbench(
+        "extract", "--backbone", "lenet5", "--data", "photos", "--cache", "photos/file"
+    )
+    assert said.code == 1
+    assert "choose another --cache DIR" in said.err
+
+
+def test_debug_shows_the_traceback(featbench: Command) -> None:
+    from featbench.errors import UsageError
+
+    with pytest.raises(UsageError):
+        featbench("fit", "--head", "nothing", "--debug")
+
+
+def test_a_bug_is_called_one(featbench: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featbench.heads.create_head", lambda name: 1 / 0)
+    said = featbench("heads")
+    assert said.code == 1
+    assert "ZeroDivisionError" in said.err
+    assert "--debug" in said.err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_commands_say_so(
+    how: signal.Signals, code: int, photos: Path, tmp_path: Path
+) -> None:
+    slow = (
+        "import time, sys; from featbench.extraction import _engine\n"
+        "forward = _engine.Engine.__call__\n"
+        "def slowly(self, pixels):\n"
+        "    print('working', file=sys.stderr, flush=True); time.sleep(0.2)\n"
+        "    return forward(self, pixels)\n"
+        "_engine.Engine.__call__ = slowly\n"
+        "from featbench.cli import main\n"
+        "sys.argv = 'featbench extract --backbone lenet5 --data photos --batch-size 4'.split()\n"
+        "main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", slow], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    batches = (line for line in process.stderr if "working" in line)
+    for _ in range(3):
+        next(batches)
+    process.send_signal(how)
+    with process.stderr:
+        rest = process.stderr.read()
+    assert process.wait(60) == code
+    assert "interrupted; what was finished is kept" in rest
+    assert "Traceback" not in rest
+    assert list((tmp_path / "cache").glob("*/*.h5")), "what was computed was thrown away"
