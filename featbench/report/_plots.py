@@ -4,26 +4,38 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from featbench.experiments import Result
+from featbench.experiments import FINE_TUNE, Result
+from featbench.networks import PIXELS
 from featbench.report._statistics import wilson_interval
 
 # Okabe and Ito's palette: told apart by colour-blind eyes, and by lightness in greyscale
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
-_STYLE: Any = {"font.size": 10.0, "axes.spines.top": False, "axes.spines.right": False,
-          "svg.fonttype": "none", "font.family": "sans-serif"}  # fmt: skip
+_STYLE: Any = {
+    "font.size": 10.0,
+    "font.family": "sans-serif",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "featbench",
+}
 
 
 def label_of(result: Result) -> str:
     """Return a short name for a run in a picture."""
+    what = result.method
+    if result.cut == PIXELS:
+        what = "from scratch" if result.weights == "random" else f"{what} whole"
+    elif result.method == FINE_TUNE:
+        what += f" {result.cut} on"
     warm = result.settings.get("warm_start")
-    method = f"{result.method} {result.cut}{f' from {warm}' if warm else ''}"
-    short = result.method if result.cut == "classifier" else method
-    return f"{result.network} ({result.weights}) · {short}"
+    return f"{result.network} ({result.weights}) · {what}{f', from {warm}' if warm else ''}"
 
 
+@mpl.rc_context(_STYLE)
 def accuracy_bars(results: Sequence[Result]) -> str:
     """Draw test accuracy with its 95% interval, a bar a run, the best on top; return SVG."""
     shown = sorted(
@@ -53,6 +65,7 @@ def accuracy_bars(results: Sequence[Result]) -> str:
     return _svg(figure)
 
 
+@mpl.rc_context(_STYLE)
 def training_curves(histories: Sequence[tuple[str, pd.DataFrame]]) -> str:
     """Draw loss and accuracy over epochs, training dashed and validation solid; return SVG."""
     figure = _figure(9.0, 3.4)
@@ -82,21 +95,16 @@ def training_curves(histories: Sequence[tuple[str, pd.DataFrame]]) -> str:
         if value == "loss":
             axes.set_yscale("log")
     panels[0].plot([], [], "--", color="#777777", label="training (dashed)")
-    figure.legend(loc="outside lower center", ncols=1, frameon=False)
+    shown = panels[0].get_legend_handles_labels()
+    figure.legend(*shown, loc="outside lower center", ncols=1, frameon=False)
     return _svg(figure)
 
 
 def _figure(width: float, height: float) -> Figure:
-    import matplotlib as mpl
-
-    with mpl.rc_context(_STYLE):
-        return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _svg(figure: Figure) -> str:
-    import matplotlib as mpl
-
     text = io.StringIO()
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": "featbench"}):
-        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
+    figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
     return text.getvalue()[text.getvalue().index("<svg") :]
