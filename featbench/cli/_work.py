@@ -203,21 +203,24 @@ def run_recipe(
     from featbench.report import as_markdown, footnote, write_report
 
     changes = parse_changes(set_ or [])
-    runs = load_recipe(recipe, preset=preset, changes=changes, data=data, backbone=backbone)
+    plan = load_recipe(recipe, preset=preset, changes=changes, data=data, backbone=backbone)
     if dry_run:
-        for number, run in enumerate(runs, start=1):
+        for number, run in enumerate(plan.runs, start=1):
             print(f"{number:3}  {run.data} · {run.describe()}")
         return
     folders = settle(Choice(cache=cache, results=results), remember=False)
     session = _session(replace(folders, said=()), device, quiet)  # a recipe says its own data
     done = []
-    for number, result in enumerate(session.run_all(runs), start=1):
+    for number, result in enumerate(session.run_all(plan.runs), start=1):
         done.append(result)
         if not quiet:
-            print(f"[{number}/{len(runs)}] {one_line(result)}", file=sys.stderr)
-    print(results_json(done) if as_json else f"{as_markdown(done)}\n\n{footnote(done)}")
+            print(f"[{number}/{len(plan.runs)}] {one_line(result)}", file=sys.stderr)
+    if as_json:
+        print(results_json(done))
+    else:
+        print("\n\n".join(filter(None, (as_markdown(done), footnote(done), plan.note))))
     if report_to is not None:
-        page = write_report(session.store, report_to, recipe=runs[0].recipe)
+        page = write_report(session.store, report_to, recipe=plan.name)
         print(f"\nreport: {page}", file=sys.stderr if as_json else sys.stdout)
     _warn_skipped(session.skipped)
     failed = any(r.status != "ok" for r in done)

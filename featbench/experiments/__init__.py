@@ -7,7 +7,7 @@ from featbench.experiments._project import (
     settle,
     write_project,
 )
-from featbench.experiments._recipe import load_recipe, parse_changes
+from featbench.experiments._recipe import Plan, load_recipe, parse_changes
 from featbench.experiments._result import Predictions, Result, ResultStore, load_results
 from featbench.experiments._run import FINE_TUNE, Run
 from featbench.experiments._session import Session
@@ -15,6 +15,7 @@ from featbench.experiments._session import Session
 __all__ = [
     "FINE_TUNE",
     "Choice",
+    "Plan",
     "Predictions",
     "Result",
     "ResultStore",

@@ -3,6 +3,7 @@
 import itertools
 import json
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -62,6 +63,7 @@ class Recipe(_Table):
     }  # fmt: skip
 
     title: str = ""
+    note: str = ""
     data: OneOrMore = "digits"
     seeds: list[int] = [0]
     split_seed: int = 0
@@ -71,6 +73,28 @@ class Recipe(_Table):
     published: list[Published] = []
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe comes to.
+
+    Parameters
+    ----------
+    name : str
+        The file's stem, and the preset after a colon: what results call the recipe.
+    title : str
+        What people call it.
+    note : str
+        What to bear in mind when reading its table.
+    runs : list of Run
+        In an order in which runs that share a network follow each other.
+    """
+
+    name: str
+    title: str
+    note: str
+    runs: list[Run]
+
+
 def load_recipe(
     path: Path,
     *,
@@ -78,7 +102,7 @@ def load_recipe(
     changes: dict[str, Any] | None = None,
     data: str | None = None,
     backbone: str | None = None,
-) -> list[Run]:
+) -> Plan:
     """Read a recipe and expand it.
 
     Parameters
@@ -94,8 +118,7 @@ def load_recipe(
 
     Returns
     -------
-    list of Run
-        In an order in which runs that share a network follow each other.
+    Plan
 
     Raises
     ------
@@ -129,7 +152,8 @@ def load_recipe(
         if backbone is not None:
             own["network"] = _in_place(table.network, backbone)
         runs += _expand(recipe, table.model_copy(update=own), name, f"{path}: run[{number}]")
-    return list({json.dumps(vars(run), sort_keys=True): run for run in runs}.values())
+    different = {json.dumps(vars(run), sort_keys=True): run for run in runs}
+    return Plan(name, recipe.title, recipe.note.strip(), list(different.values()))
 
 
 def _in_place(networks: OneOrMore, backbone: str) -> list[str]:

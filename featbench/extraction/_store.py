@@ -20,7 +20,7 @@ from featbench.progress import SILENT, Reporter
 
 SHARD_ROWS = 4096
 SHARD_BYTES = 64 * 2**20
-SHARD_SECONDS = 20.0
+SHARD_SECONDS = 5.0
 
 
 @dataclass

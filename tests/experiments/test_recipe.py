@@ -42,7 +42,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def test_a_list_anywhere_is_an_axis(tmp_path: Path) -> None:
-    runs = load_recipe(written(tmp_path, GOOD))
+    runs = load_recipe(written(tmp_path, GOOD)).runs
     heads = [r for r in runs if r.head]
     trained = [r for r in runs if r.blocks is not None]
     assert len(heads) == 2 * 2 * (1 + 2)
@@ -58,7 +58,7 @@ def test_a_list_anywhere_is_an_axis(tmp_path: Path) -> None:
 
 
 def test_runs_that_share_features_follow_each_other(tmp_path: Path) -> None:
-    runs = [r for r in load_recipe(written(tmp_path, GOOD)) if r.head]
+    runs = [r for r in load_recipe(written(tmp_path, GOOD)).runs if r.head]
     shared = [(r.network, r.weights, r.seed) for r in runs]
     assert len(list(dict.fromkeys(shared))) == sum(
         a != b for a, b in zip(shared, [None, *shared], strict=False)
@@ -67,14 +67,14 @@ def test_runs_that_share_features_follow_each_other(tmp_path: Path) -> None:
 
 def test_a_setting_that_is_a_list_needs_a_list_of_lists(tmp_path: Path) -> None:
     text = '[[run]]\nnetwork = "lenet5"\nhead = "mlp"\nset.mlp = { hidden = %s }'
-    one = load_recipe(written(tmp_path, text % "[100, 50]"))
-    two = load_recipe(written(tmp_path, text % "[[], [100, 50]]"))
+    one = load_recipe(written(tmp_path, text % "[100, 50]")).runs
+    two = load_recipe(written(tmp_path, text % "[[], [100, 50]]")).runs
     assert [r.settings["hidden"] for r in one] == [[100, 50]]
     assert [r.settings["hidden"] for r in two] == [[], [100, 50]]
 
 
 def test_a_preset_has_the_last_word(tmp_path: Path) -> None:
-    runs = load_recipe(written(tmp_path, GOOD), preset="quick")
+    runs = load_recipe(written(tmp_path, GOOD), preset="quick").runs
     assert {r.limit for r in runs} == {7}
     assert {r.seed for r in runs} == {3}
     assert {r.settings["epochs"] for r in runs if r.blocks is not None} == {1}
@@ -85,7 +85,7 @@ def test_a_preset_has_the_last_word(tmp_path: Path) -> None:
 
 def test_changes_from_the_command_line(tmp_path: Path) -> None:
     changes = parse_changes(["run.1.train.epochs=2", "seeds=[9]", "run.0.weights=random"])
-    runs = load_recipe(written(tmp_path, GOOD), changes=changes, data="photos.zip")
+    runs = load_recipe(written(tmp_path, GOOD), changes=changes, data="photos.zip").runs
     assert {r.settings["epochs"] for r in runs if r.blocks is not None} == {2}
     assert {(r.seed, r.weights) for r in runs if r.head} == {(9, "random")}
     assert {r.data for r in runs} == {"photos.zip"}
@@ -97,12 +97,12 @@ def test_changes_from_the_command_line(tmp_path: Path) -> None:
 
 
 def test_another_backbone_replaces_the_pretrained_ones_alone(tmp_path: Path) -> None:
-    runs = load_recipe(written(tmp_path, GOOD), backbone="efficientnet_lite0")
+    runs = load_recipe(written(tmp_path, GOOD), backbone="efficientnet_lite0").runs
     assert {r.network for r in runs} == {"efficientnet_lite0", "lenet5"}
 
 
 def test_published_figures_find_their_runs(tmp_path: Path) -> None:
-    runs = load_recipe(written(tmp_path, GOOD))
+    runs = load_recipe(written(tmp_path, GOOD)).runs
     assert {r.method for r in runs if r.published} == {"svm-poly"}
     assert next(r.published for r in runs if r.published) == {
         "test_accuracy": 0.347,
@@ -137,5 +137,5 @@ def test_the_projects_own_recipes_can_be_read() -> None:
     recipes = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.toml"))
     assert recipes
     for path in recipes:
-        assert load_recipe(path)
+        assert load_recipe(path).runs
         assert path.read_text().startswith(f"# featbench run benchmarks/{path.name}")
