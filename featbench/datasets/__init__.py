@@ -2,6 +2,7 @@
 
 from featbench.datasets._dataset import Dataset, Picture, Split
 from featbench.datasets._decode import Raw, decode, decoder_version, digest
+from featbench.datasets._index import use_index
 from featbench.datasets._load import data_root, load_dataset
 from featbench.datasets._registry import DATASETS, register_dataset
 from featbench.datasets._splits import split_off, with_validation
@@ -19,5 +20,6 @@ __all__ = [
     "load_dataset",
     "register_dataset",
     "split_off",
+    "use_index",
     "with_validation",
 ]

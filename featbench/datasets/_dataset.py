@@ -4,7 +4,7 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,24 @@ class Picture(Protocol):
 
     def raw(self) -> Raw:
         """Return the content: a file's bytes, or an array of pixels."""
+
+    def stamp(self) -> tuple[Any, ...] | None:
+        """Return (place, size, time of change in ns, …), the same while nothing changed; or None.
+
+        None stands for a place that has no such marks: its content is read to know it.
+        """
+
+
+def content_name(picture: Picture) -> str:
+    """Return the sha256 of a picture's content; of the failure, where it cannot be read.
+
+    A picture that cannot be read has a name of its own, which no content has: it stays in its
+    place, and decoding it says why it is left out.
+    """
+    try:
+        return digest(picture.raw())
+    except OSError as error:
+        return hashlib.sha256(f"cannot be read: {picture!r} {error!r}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -51,7 +69,18 @@ class Split:
     @functools.cached_property
     def digests(self) -> tuple[str, ...]:
         """The sha256 of every image's content, read once."""
-        return tuple(digest(picture.raw()) for picture in self.pictures)
+        return tuple(content_name(picture) for picture in self.pictures)
+
+    @property
+    def knows_digests(self) -> bool:
+        """Whether the digests are there without reading anything."""
+        return "digests" in self.__dict__
+
+    def set_digests(self, digests: tuple[str, ...]) -> None:
+        """Take the digests from somebody who knows them (the index)."""
+        if len(digests) != len(self):
+            raise ValueError(f"{len(digests)} digests for {len(self)} images")
+        self.__dict__["digests"] = digests
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> "Split":
         """Return the split of these rows, in this order."""
@@ -62,8 +91,8 @@ class Split:
             tuple(self.pictures[row] for row in rows),
             None if self.groups is None else tuple(self.groups[row] for row in rows),
         )
-        if "digests" in self.__dict__:  # already computed: carry them over, nothing is read twice
-            taken.__dict__["digests"] = tuple(self.digests[row] for row in rows)
+        if self.knows_digests:  # carry them over: nothing is read twice
+            taken.set_digests(tuple(self.digests[row] for row in rows))
         return taken
 
     def __add__(self, other: "Split") -> "Split":
@@ -72,7 +101,10 @@ class Split:
         if self.groups is not None or other.groups is not None:
             groups = (self.groups or self.ids) + (other.groups or other.ids)
         labels = np.concatenate([self.labels, other.labels])
-        return Split(self.ids + other.ids, labels, self.pictures + other.pictures, groups)
+        both = Split(self.ids + other.ids, labels, self.pictures + other.pictures, groups)
+        if self.knows_digests and other.knows_digests:
+            both.set_digests(self.digests + other.digests)
+        return both
 
 
 @dataclass(frozen=True)

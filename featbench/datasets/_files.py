@@ -10,7 +10,7 @@ import numpy as np
 
 from featbench.datasets._class_folders import from_class_folders
 from featbench.datasets._dataset import Dataset, Split
-from featbench.datasets._pictures import FilePicture, ZipPicture
+from featbench.datasets._pictures import Archive, FilePicture, ZipPicture
 from featbench.errors import UsageError
 
 
@@ -31,10 +31,10 @@ def from_folder(path: Path) -> Dataset:
 def from_zip(path: Path) -> Dataset:
     """Read a zip of class folders in place: nothing is unpacked."""
     try:
-        archive = zipfile.ZipFile(path)
+        archive = Archive.open(path)
     except (zipfile.BadZipFile, OSError) as error:
         raise UsageError(f"{path}: cannot be read as a zip ({error}); make it again") from error
-    members = {m.filename.replace("\\", "/"): m for m in archive.infolist()}
+    members = {m.filename.replace("\\", "/"): m for m in archive.file.infolist()}
     if any(m.flag_bits & 1 for m in members.values()):
         raise UsageError(f"{path}: is encrypted; unpack it and give the folder instead")
     unsafe = [n for n in members if n.startswith("/") or ".." in n.split("/") or ":" in n[:3]]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from featbench.errors import UsageError, did_you_mean
-from featbench.extraction import write_whole
+from featbench.files import write_whole
 
 FILE = "featbench.toml"
 LAST = "last.json"

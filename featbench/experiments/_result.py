@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from featbench.errors import FeatbenchError, UsageError
-from featbench.extraction import write_whole
+from featbench.files import write_whole
 
 
 class Result(BaseModel):

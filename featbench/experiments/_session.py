@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from featbench.datasets import Dataset, Split, load_dataset, with_validation
+from featbench.datasets import Dataset, Split, load_dataset, use_index, with_validation
 from featbench.errors import FeatbenchError
 from featbench.experiments._metrics import measure
 from featbench.experiments._result import Predictions, Result, ResultStore
@@ -79,6 +79,7 @@ class Session:
             dataset = load_dataset(run.data, limit=run.limit, split_seed=run.split_seed)
             for line in (*dataset.notices, *dataset.problems):
                 self._reporter.say(f"{dataset.name}: {line}")
+            use_index(dataset, self._cache)
             self.problems |= dict.fromkeys(dataset.problems)
             self._datasets[key] = dataset
         return self._datasets[key]

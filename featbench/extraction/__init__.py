@@ -3,7 +3,6 @@
 from featbench.extraction._engine import DEFAULT_BATCH, choose_device
 from featbench.extraction._export import export
 from featbench.extraction._extract import Features, FeatureSplit, extract
-from featbench.extraction._files import write_whole
 from featbench.extraction._pictures import batches, decoded
 from featbench.extraction._spec import FeatureSpec, spec_of
 
@@ -18,5 +17,4 @@ __all__ = [
     "export",
     "extract",
     "spec_of",
-    "write_whole",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from featbench.errors import FeatbenchError
 from featbench.extraction._extract import Features
-from featbench.extraction._files import write_whole
+from featbench.files import write_whole
 
 
 def export(features: Features, path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featbench.datasets import Dataset, Picture
+from featbench.datasets import Dataset, Picture, use_index
 from featbench.errors import FeatbenchError
 from featbench.extraction._engine import (
     DEFAULT_BATCH,
@@ -140,6 +140,7 @@ def extract(
     if isinstance(network, str):
         network = create_network(network)
     began = time.perf_counter()
+    use_index(dataset, cache)
     pooling = pooling or pooling_for(network, layer)
     spec = spec_of(network, layer, pooling)
     space = FeatureSpace(Path(cache), spec, row_shape(network, layer, pooling), reporter)

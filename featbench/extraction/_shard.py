@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featbench.errors import DamagedCacheError
-from featbench.extraction._files import write_whole
+from featbench.files import write_whole
 
 SUFFIX = ".h5"
 _ENCODING, _VERSION = "featbench-shard", 1

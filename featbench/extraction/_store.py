@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featbench.errors import DamagedCacheError, FeatbenchError
-from featbench.extraction._files import write_whole
 from featbench.extraction._shard import SUFFIX, Shard, read_shard
 from featbench.extraction._spec import FeatureSpec
+from featbench.files import write_whole
 from featbench.progress import SILENT, Reporter
 
 SHARD_ROWS = 4096

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from featbench import __version__
 from featbench.errors import UsageError
 from featbench.experiments import Result, ResultStore
-from featbench.extraction import write_whole
+from featbench.files import write_whole
 from featbench.report._plots import accuracy_bars, label_of, training_curves
 from featbench.report._table import footnote, rows_of
 

@@ -142,6 +142,24 @@ def test_broken_images_are_skipped_with_a_reason_and_all_stays_aligned(
         features(photos, tmp_path / "cache", strict=True)
 
 
+def test_a_damaged_zip_member_and_a_file_that_goes_away_are_skipped(
+    photos: Path, tmp_path: Path
+) -> None:
+    archive = zipped(photos, tmp_path / "p.zip")
+    content = bytearray(archive.read_bytes())
+    start = content.index(b"moss_000.jpg") + 200
+    content[start] ^= 0xFF
+    archive.write_bytes(content)
+    found = features(archive, tmp_path / "cache")
+    assert len(found.skipped) == 1
+    assert "damaged in the zip" in found.skipped[0][1]
+    dataset = load_dataset(photos)
+    (photos / dataset.train.ids[2]).unlink()
+    found = extract(dataset, "lenet5", cache=tmp_path / "cache")
+    assert found.skipped[0] == (dataset.train.ids[2], "No such file or directory")
+    assert len(found.train.y) == 29
+
+
 def test_layers_before_the_features(photos: Path, tmp_path: Path) -> None:
     dataset, network = load_dataset(photos, limit=2), create_network("resnet18", "random")
     maps = extract(dataset, network, layer="layer3", cache=tmp_path / "c")

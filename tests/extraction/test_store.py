@@ -9,9 +9,10 @@ import h5py
 import numpy as np
 import pytest
 
+from featbench import files
 from featbench.datasets import load_dataset
 from featbench.errors import DamagedCacheError, FeatbenchError
-from featbench.extraction import Features, _files, _shard, extract
+from featbench.extraction import Features, _shard, extract
 from featbench.extraction._shard import Shard, read_shard
 from featbench.progress import Reporter
 
@@ -133,7 +134,7 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing_finished(
     from featbench.extraction import _store
 
     monkeypatch.setattr(_store, "SHARD_ROWS", 8)
-    monkeypatch.setattr(_files.os, "fsync", refuse)
+    monkeypatch.setattr(files.os, "fsync", refuse)
     with pytest.raises(FeatbenchError, match=r"No space left.*finished shards are kept"):
         extract(load_dataset(photos), "lenet5", cache=cache, batch=8)
     monkeypatch.undo()
@@ -146,14 +147,14 @@ def test_a_reader_never_sees_a_part_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "file"
-    _files.write_whole(target, b"old")
+    files.write_whole(target, b"old")
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_files.os, "rename", die)
+    monkeypatch.setattr(files.os, "rename", die)
     with pytest.raises(KeyboardInterrupt):
-        _files.write_whole(target, b"new")
+        files.write_whole(target, b"new")
     assert target.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
