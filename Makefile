@@ -17,9 +17,9 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# made anew when pyproject.toml changes; a venv that another folder made is not trusted
+# made anew when pyproject.toml changes, else reused
 $(STAMP): pyproject.toml
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[dev,zoo]"
 	touch $(STAMP)

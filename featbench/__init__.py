@@ -11,8 +11,9 @@
 Names are imported when they are first used, so that ``import featbench`` costs nothing.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from featbench.lazy import exporter
 
 if TYPE_CHECKING:
     from featbench.datasets import Dataset as Dataset
@@ -44,10 +45,7 @@ _ROOM_OF = {
 __all__ = sorted(_ROOM_OF)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _ROOM_OF:
-        raise AttributeError(f"module 'featbench' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"featbench.{_ROOM_OF[name]}"), name)
+__getattr__ = exporter(__name__, _ROOM_OF)
 
 
 def __dir__() -> list[str]:

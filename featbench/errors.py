@@ -57,7 +57,7 @@ class BrokenImageError(FeatbenchError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Say which known name is nearest, or nothing when none is near.
+    """End a sentence about an unknown name: with the nearest known one, where one is near.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     Returns
     -------
     str
-        ``"; did you mean 'svm-poly'?"``, or the empty string.
+        ``"; did you mean 'svm-poly'?"``, or a full stop.
     """
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {near[0]!r}?" if near else "."

@@ -45,11 +45,7 @@ class Registry(Mapping[str, T], Generic[T]):
         if name not in self._entries:
             known = ", ".join(sorted(self._entries))
             hint = did_you_mean(name, self._entries)
-            raise UsageError(
-                f"unknown {self.kind} {name!r}{hint} Known: {known}"
-                if hint
-                else f"unknown {self.kind} {name!r}. Known: {known}"
-            )
+            raise UsageError(f"unknown {self.kind} {name!r}{hint} Known: {known}")
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:

@@ -1,5 +1,6 @@
 """The command line's root, and how errors become one message and an exit code."""
 
+import errno
 import signal
 import sys
 from types import FrameType
@@ -62,6 +63,11 @@ def main() -> None:
         if stop.code in (130, 143):
             print_error("interrupted; what was finished is kept: run the same command to go on")
         raise
+    except OSError as error:
+        if debug or error.errno == errno.EPIPE:
+            raise
+        print_error(f"{error.filename or 'a file'}: {error.strerror or error}")
+        raise SystemExit(1) from None
     except Exception as error:
         if debug:
             raise

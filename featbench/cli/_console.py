@@ -61,6 +61,8 @@ class ConsoleReporter(Reporter):
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
+        if not self._console.is_terminal:
+            self.say(f"{label}: {total:,} {unit}")
         with Progress(
             *columns, console=self._console, transient=True, disable=not self._console.is_terminal
         ) as progress:

@@ -24,6 +24,8 @@ app.add_typer(results_app, name="results")
 def _store(folder: str | Path | None) -> "ResultStore":
     from featbench.experiments import Choice, ResultStore, settle
 
+    if folder is not None and not Path(folder).is_dir():
+        raise UsageError(f"{folder}: no such folder; featbench fit, finetune and run make results")
     given = Choice(results=None if folder is None else str(folder))
     return ResultStore(settle(given, remember=False).results)
 
@@ -171,6 +173,8 @@ def init(
     """Write featbench.toml: what is meant in this folder where an option is left out."""
     from featbench.datasets import load_dataset
     from featbench.experiments import write_project
+    from featbench.networks import check_network
 
+    check_network(backbone)
     load_dataset(data)  # an error now is better than one in every later command
     print(f"wrote {write_project(data, backbone)}; next: featbench fit --head logreg")

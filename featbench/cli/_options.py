@@ -13,11 +13,14 @@ Data = Annotated[
 Backbone = Annotated[str | None, Option(help="A network (featbench networks, or timm/NAME).")]
 Weights = Annotated[str | None, Option(help="default, random, a weights name, or a file.")]
 Limit = Annotated[int | None, Option(min=1, help="Images of each class and split.")]
-Seed = Annotated[int, Option(help="Seeds training; moves no split.")]
+Seed = Annotated[
+    int | None, Option(help="Seeds training and random weights; moves no split [default: 0].")
+]
 SplitSeed = Annotated[int, Option(help="Decides which images are held out.")]
 Device = Annotated[str, Option(help="auto, cpu, cuda or mps.")]
 Cache = Annotated[str | None, Option(help="Folder of the feature store [default: cache].")]
 Results = Annotated[str | None, Option(help="Folder of the results [default: results].")]
+Precision = Annotated[str, Option(help="float32, or bfloat16 for speed.")]
 Strict = Annotated[bool, Option("--strict", help="A broken image is an error.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress, no notices.")]
 Json = Annotated[bool, Option("--json", help="Machine output alone on stdout.")]

@@ -14,6 +14,7 @@ from typer import Option
 from featbench.cli import _options as options
 from featbench.cli._app import app
 from featbench.cli._console import ConsoleReporter, one_line
+from featbench.errors import UsageError
 from featbench.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -28,10 +29,22 @@ def extract(
     output: Annotated[
         Path | None, Option("-o", "--output", help="Also write one .h5 file: X, y, id, split.")
     ] = None,
-    batch_size: Annotated[int, Option(min=1, help="Images a forward.")] = 32,
+    layer: Annotated[
+        list[str] | None, Option(help="A layer (again for more); default: features.")
+    ] = None,
+    pool: Annotated[str | None, Option(help="none, avg, max, cls or flat.")] = None,
+    views: Annotated[int, Option(min=1, help="Augmented views of each image.")] = 1,
+    augment: Annotated[str, Option(help="What a view is: flip+crop:0.5+rotate:15.")] = "none",
+    precision: options.Precision = "float32",
+    engine: Annotated[
+        str | None, Option(help="How to run the network; default: the fastest that agrees.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, Option(min=1, help="Images a forward; default: what suits the device.")
+    ] = None,
     limit: options.Limit = None,
     split_seed: options.SplitSeed = 0,
-    seed: options.Seed = 0,
+    seed: options.Seed = None,
     device: options.Device = "auto",
     cache: options.Cache = None,
     strict: options.Strict = False,
@@ -41,19 +54,30 @@ def extract(
     """Run a frozen network once over a data set and keep the features."""
     from featbench.datasets import load_dataset
     from featbench.experiments import Choice, remember_extraction, settle
-    from featbench.extraction import export
-    from featbench.extraction import extract as run_extract
+    from featbench.extraction import export, extract_layers
     from featbench.networks import create_network
 
-    chosen = settle(Choice(data, backbone, weights, limit, cache), remember=False)
+    given = Choice(data, backbone, weights, seed, limit, cache)
+    chosen = settle(given, remember=False)
     reporter = _reporter(quiet, chosen)
     dataset = load_dataset(chosen.data, limit=chosen.limit, split_seed=split_seed)
     for line in (*dataset.notices, *dataset.problems):
         reporter.say(f"{dataset.name}: {line}")
-    network = create_network(chosen.backbone, chosen.weights, seed=seed)
-    found = run_extract(
+    network = create_network(chosen.backbone, chosen.weights, seed=chosen.seed)
+    layers = layer or ["features"]
+    if output is not None and len(layers) > 1:
+        raise UsageError("-o takes one --layer; run the command once for each: nothing is computed "
+                         "twice")  # fmt: skip
+    found = extract_layers(
         dataset,
         network,
+        layers,
+        pooling=pool,
+        views=views,
+        augment=augment,
+        view_seed=chosen.seed,
+        precision=precision,
+        engine=engine,
         cache=chosen.cache,
         device=device,
         batch=batch_size,
@@ -61,29 +85,32 @@ def extract(
         reporter=reporter,
     )
     remember_extraction(chosen)
+    first = next(iter(found.values()))
     if output is not None:
-        export(found, output)
-    _warn_skipped(dict(found.skipped))
+        export(first, output)
+    _warn_skipped(dict(first.skipped))
     if as_json:
         summary = {
             "dataset": dataset.name,
             "network": network.name,
             "weights": network.weights,
-            "rows_computed": found.rows_computed,
-            "rows_cached": found.rows_cached,
-            "skipped": len(found.skipped),
-            "seconds": round(found.seconds, 3),
-            "images": {name: len(part.y) for name, part in found.splits.items()},
-            "width": int(found.train.X.shape[1]),
-            "space": found.spec.key,
+            "rows_computed": first.rows_computed,
+            "rows_cached": first.rows_cached,
+            "skipped": len(first.skipped),
+            "seconds": round(first.seconds, 3),
+            "images": {name: len(part.y) for name, part in first.splits.items()},
+            "engine": first.engine,
+            "layers": {
+                name: {"shape": features.train.X.shape[1:], "space": features.spec.key}
+                for name, features in found.items()
+            },
             "output": None if output is None else str(output),
         }
         print(json.dumps(summary))
     else:
-        what = f"{dataset.name} · {network.name} ({network.weights})"
-        print(f"{what}: {found.describe()}")
-        print("next: featbench fit --head svm-poly", file=sys.stderr)
-    _finish(bool(found.skipped or dataset.problems))
+        print(f"{dataset.name} · {network.name} ({network.weights}): {first.describe()}")
+        reporter.say("next: featbench fit --head svm-poly")
+    _finish(bool(first.skipped or dataset.problems))
 
 
 @app.command()
@@ -96,7 +123,7 @@ def fit(
         list[str] | None, Option("--set", help="A setting of the head, such as C=10.")
     ] = None,
     limit: options.Limit = None,
-    seed: options.Seed = 0,
+    seed: options.Seed = None,
     split_seed: options.SplitSeed = 0,
     device: options.Device = "auto",
     cache: options.Cache = None,
@@ -109,14 +136,15 @@ def fit(
     """Fit a head on frozen features (extracting what is missing) and record the result."""
     from featbench.experiments import Choice, Run, parse_changes, settle
 
-    chosen = settle(Choice(data, backbone, weights, limit, cache, results), remember=True)
+    given = Choice(data, backbone, weights, seed, limit, cache, results)
+    chosen = settle(given, remember=True)
     run = Run(
         chosen.data,
         chosen.backbone,
         chosen.weights,
         head=head,
         settings=parse_changes(set_ or []),
-        seed=seed,
+        seed=chosen.seed,
         split_seed=split_seed,
         limit=chosen.limit,
     )
@@ -141,7 +169,7 @@ def finetune(
     weight_decay: Annotated[float, Option(min=0, help="L2 penalty.")] = 0.0,
     select: Annotated[str, Option(help="val_loss (the best epoch) or last.")] = "val_loss",
     limit: options.Limit = None,
-    seed: options.Seed = 0,
+    seed: options.Seed = None,
     split_seed: options.SplitSeed = 0,
     device: options.Device = "auto",
     cache: options.Cache = None,
@@ -154,7 +182,8 @@ def finetune(
     """Train a network's last blocks, or all of it, and record the result."""
     from featbench.experiments import Choice, Run, settle
 
-    chosen = settle(Choice(data, backbone, weights, limit, cache, results), remember=True)
+    given = Choice(data, backbone, weights, seed, limit, cache, results)
+    chosen = settle(given, remember=True)
     run = Run(
         chosen.data,
         chosen.backbone,
@@ -169,7 +198,7 @@ def finetune(
             "select": select,
         },
         warm_start=warm_start,
-        seed=seed,
+        seed=chosen.seed,
         split_seed=split_seed,
         limit=chosen.limit,
     )
@@ -204,16 +233,20 @@ def run_recipe(
 
     changes = parse_changes(set_ or [])
     plan = load_recipe(recipe, preset=preset, changes=changes, data=data, backbone=backbone)
+    if dry_run and as_json:
+        print(json.dumps([vars(run) for run in plan.runs]))
+        return
     if dry_run:
         for number, run in enumerate(plan.runs, start=1):
             print(f"{number:3}  {run.data} · {run.describe()}")
         return
     folders = settle(Choice(cache=cache, results=results), remember=False)
     session = _session(replace(folders, said=()), device, quiet)  # a recipe says its own data
+    session.open_data(plan.runs)
     done = []
     for number, result in enumerate(session.run_all(plan.runs), start=1):
         done.append(result)
-        if not quiet:
+        if not quiet or result.status != "ok":
             print(f"[{number}/{len(plan.runs)}] {one_line(result)}", file=sys.stderr)
     if as_json:
         print(results_json(done))

@@ -43,17 +43,28 @@ def from_class_folders(
     files = {parts: p for path, p in pictures.items() if (parts := _seen(path))}
     images = {parts: p for parts, p in files.items() if parts[-1].lower().endswith(IMAGE_SUFFIXES)}
     tree = {parts for folder in folders if (parts := _seen(folder))}
-    depth = _wrapping_depth(images, tree)
-    by_split = any(len(f) > depth + 1 and _split_of(f[depth]) == "train" for f in tree)
+    wrapped = _wrappers(images)
+    depth = len(wrapped)
+    tops = {parts[depth] for parts in images if len(parts) > depth + 2}
+    by_split = any(_split_of(top) == "train" for top in tops)
+    if not by_split and tops and all(_split_of(top) for top in tops):
+        raise UsageError(
+            f"{source}: has {' and '.join(sorted(tops))} but no train folder to learn from"
+        )
+    level = depth + by_split
+    if by_split:  # train/images/CLASS: a wrapper inside each split
+        of_train = {p[level:]: q for p, q in images.items() if _split_of(p[depth]) == "train"}
+        level += len(_wrappers(of_train))
 
     found: dict[str, list[Parts]] = {}
-    loose = []
+    loose, beside = [], set()
     for parts in sorted(images):
-        split = _split_of(parts[depth]) if by_split else "train"
-        if split is None:
-            continue
-        if len(parts) < depth + 2 + by_split:
+        inside = parts[:depth] == wrapped and len(parts) > depth
+        split = (_split_of(parts[depth]) if by_split else "train") if inside else None
+        if len(parts) < level + 2:
             loose.append("/".join(parts))
+        elif split is None:
+            beside.add(parts[depth] if inside else parts[0])
         else:
             found.setdefault(split, []).append(parts)
     if not found:
@@ -62,7 +73,6 @@ def from_class_folders(
             f"{name}/train/CLASS/IMAGE with images as {', '.join(IMAGE_SUFFIXES[:6])}, …"
         )
 
-    level = depth + by_split
     classes = sorted({parts[level] for rows in found.values() for parts in rows})
     label = {c: i for i, c in enumerate(classes)}
     splits = {
@@ -73,14 +83,19 @@ def from_class_folders(
         )
         for split, rows in found.items()
     }
-    notices = _left_out(files, images, tree if by_split else set(), depth)
     class_folders = {
-        f[level] for f in tree if len(f) == level + 1 and (not by_split or _split_of(f[depth]))
+        f[level]
+        for f in tree
+        if len(f) == level + 1 and f[:depth] == wrapped and (not by_split or _split_of(f[depth]))
     }
-    empty = class_folders - set(classes)
-    problems = [f"class folder {c!r} has no images: left out" for c in sorted(empty)]
+    empty = sorted(class_folders - set(classes))
+    problems = [f"class folder {c!r} has no images: left out" for c in empty]
+    if beside:
+        where = ", ".join(sorted(beside))
+        problems.append(f"left out images in folders beside the splits: {where}")
     if loose:
         problems.append(f"left out {len(loose)} images outside class folders (first: {loose[0]})")
+    notices = _other_files(files.keys() - images.keys())
     return Dataset(name, source, tuple(classes), splits, tuple(notices), tuple(problems))
 
 
@@ -96,34 +111,28 @@ def _split_of(folder: str) -> str | None:
     return SPLIT_NAMES.get(folder.lower())
 
 
-def _left_out(
-    files: Mapping[Parts, Picture], images: Mapping[Parts, Picture], tree: set[Parts], depth: int
-) -> list[str]:
-    """Say what was passed over: other files, and folders beside the splits."""
-    notices = []
-    others = Counter(
-        PurePosixPath(parts[-1]).suffix.lower() or parts[-1]
-        for parts in files.keys() - images.keys()
-    )
-    if others:
-        kinds = ", ".join(f"{count} × {kind}" for kind, count in others.most_common(3))
-        notices.append(f"left out {others.total()} files that are not images ({kinds})")
-    strange = {f[depth] for f in tree if len(f) > depth and _split_of(f[depth]) is None}
-    if strange:
-        notices.append(f"left out folders beside the splits: {', '.join(sorted(strange))}")
-    return notices
+def _other_files(others: Iterable[Parts]) -> list[str]:
+    """Say which files were passed over because they are no images."""
+    names = [parts[-1] for parts in others]
+    if not names:
+        return []
+    kinds = Counter(PurePosixPath(name).suffix.lower() or name for name in names).most_common(3)
+    text = ", ".join(f"{count} × {kind}" for kind, count in kinds)
+    return [f"left out {len(names)} files that are not images ({text})"]
 
 
-def _wrapping_depth(images: Iterable[Parts], tree: set[Parts]) -> int:
-    """Count the folders that merely wrap: the only entry at their level, with folders inside."""
+def _wrappers(images: Iterable[Parts]) -> Parts:
+    """Return the folders that merely wrap: nothing beside them has images in folders."""
+    paths = list(images)
     depth = 0
     while True:
-        inside = {f[depth] for f in tree if len(f) > depth}
-        inside |= {parts[depth] for parts in images if len(parts) > depth}
+        inside = {parts[depth] for parts in paths if len(parts) > depth + 1}
         if len(inside) != 1:
-            return depth
+            break
         (only,) = inside
-        holds_folders = any(len(f) > depth + 1 and f[depth] == only for f in tree)
-        if not holds_folders or _split_of(only) is not None:
-            return depth
+        deeper = any(len(p) > depth + 2 and p[depth] == only for p in paths)
+        if not deeper or _split_of(only) is not None:
+            break
+        paths = [p for p in paths if len(p) > depth + 1 and p[depth] == only]
         depth += 1
+    return paths[0][:depth] if paths else ()

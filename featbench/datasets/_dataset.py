@@ -156,7 +156,8 @@ class Dataset:
         for name in sorted(self.splits):
             split = self.splits[name]
             for row in sorted(zip(split.ids, split.digests, split.labels.tolist(), strict=True)):
-                whole.update("\0".join((name, *map(str, row), "\n")).encode())
+                line = "\0".join((name, *map(str, row), "\n"))
+                whole.update(line.encode("utf-8", "surrogateescape"))
         return whole.hexdigest()
 
     def with_splits(self, splits: dict[str, Split]) -> "Dataset":

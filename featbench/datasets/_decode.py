@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 from PIL import __version__ as _pillow_version
 
 from featbench.errors import BrokenImageError
@@ -52,22 +52,27 @@ def decode(raw: Raw) -> Image.Image:
         image.load()
         image = ImageOps.exif_transpose(image)
         return _to_rgb(image)
+    except BrokenImageError:
+        raise
+    except UnidentifiedImageError as error:
+        reason = "not an image in a known format" if len(raw) else "empty file"
+        raise BrokenImageError(reason) from error
     except Exception as error:  # decoders raise anything at all on hostile bytes
-        reason = "empty file" if isinstance(raw, bytes) and not raw else str(error)
-        raise BrokenImageError(
-            reason.replace(repr(raw), "").splitlines()[0] if reason else type(error).__name__
-        ) from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BrokenImageError(reason) from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _ALPHA or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     if image.mode.startswith("I"):
+        if image.mode == "I" and image.format != "PPM":
+            raise BrokenImageError("32-bit integer pixels have no stated range")
         high_byte = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
         return Image.fromarray(high_byte).convert("RGB")
     if image.mode == "F":
         raise BrokenImageError("floating-point pixels have no stated range")
+    if image.mode in _ALPHA or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
 
 

@@ -1,17 +1,23 @@
 """Data sets in files of the user's own: a folder, a zip, a table."""
 
 import os
+import re
 import stat
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featbench.datasets._class_folders import from_class_folders
+if TYPE_CHECKING:
+    import pandas as pd
+from featbench.datasets._class_folders import SPLIT_NAMES, from_class_folders
 from featbench.datasets._dataset import Dataset, Split
 from featbench.datasets._pictures import Archive, FilePicture, ZipPicture
 from featbench.errors import UsageError
+
+_DRIVE = re.compile(r"[A-Za-z]:/")
 
 
 def from_folder(path: Path) -> Dataset:
@@ -37,7 +43,7 @@ def from_zip(path: Path) -> Dataset:
     members = {m.filename.replace("\\", "/"): m for m in archive.file.infolist()}
     if any(m.flag_bits & 1 for m in members.values()):
         raise UsageError(f"{path}: is encrypted; unpack it and give the folder instead")
-    unsafe = [n for n in members if n.startswith("/") or ".." in n.split("/") or ":" in n[:3]]
+    unsafe = [n for n in members if n.startswith("/") or ".." in n.split("/") or _DRIVE.match(n)]
     files = {
         name: ZipPicture(archive, member)
         for name, member in members.items()
@@ -66,7 +72,7 @@ def from_table(path: Path) -> Dataset:
     try:
         table = (
             pd.read_csv(path, dtype=str, keep_default_na=False)
-            if path.suffix == ".csv"
+            if path.suffix.lower() == ".csv"
             else pd.read_parquet(path).astype(str)
         )
     except (ValueError, OSError, ImportError) as error:
@@ -86,7 +92,8 @@ def from_table(path: Path) -> Dataset:
     )
     table = table[~table["path"].isin(absent)]
     sides = table["split"].str.lower() if "split" in table else table["path"].map(lambda _: "train")
-    if strange := sorted(set(sides) - {"train", "val", "test"}):
+    sides = sides.map(lambda side: SPLIT_NAMES.get(side, side))
+    if strange := sorted(set(sides) - set(SPLIT_NAMES.values())):
         raise UsageError(f"{path}: column split holds {strange[0]!r}; expected train, val or test")
     splits = {}
     for side in sorted(set(sides)):
@@ -95,6 +102,12 @@ def from_table(path: Path) -> Dataset:
             ids=tuple(rows["path"]),
             labels=np.array([label[c] for c in rows["label"]], dtype=np.int64),
             pictures=tuple(FilePicture(path.parent / p) for p in rows["path"]),
-            groups=tuple(rows["group"]) if "group" in rows else None,
+            groups=_groups(rows) if "group" in rows else None,
         )
     return Dataset(path.stem, str(path), classes, splits, problems=tuple(problems))
+
+
+def _groups(rows: "pd.DataFrame") -> tuple[str, ...]:
+    """Return each row's group; an image without one is its own."""
+    pairs = zip(rows["group"], rows["path"], strict=True)
+    return tuple(group or path for group, path in pairs)

@@ -15,7 +15,8 @@ VALIDATION_SHARE = 0.2
 
 def _position(key: str, purpose: str, seed: int) -> float:
     """Return the place of ``key`` in [0, 1), the same on every machine and in every run."""
-    hashed = hashlib.sha256(f"{purpose}\0{seed}\0{key}".encode()).digest()
+    encoded = f"{purpose}\0{seed}\0{key}".encode("utf-8", "surrogateescape")
+    hashed = hashlib.sha256(encoded).digest()
     return int.from_bytes(hashed[:8], "big") / 2**64
 
 
@@ -86,6 +87,8 @@ def settle_splits(dataset: Dataset, *, split_seed: int, limit: int | None) -> Da
             f"{dataset.source}: only one class ({dataset.classes[0]!r}) has images; "
             "a classifier needs at least two class folders"
         )
+    if limit is not None:
+        splits = {name: limit_per_class(split, limit) for name, split in splits.items()}
     if "test" not in splits and "val" in splits:
         splits["test"] = splits.pop("val")
         notices.append("no test split in the source: its val split is the test split")
@@ -96,8 +99,6 @@ def settle_splits(dataset: Dataset, *, split_seed: int, limit: int | None) -> Da
             f"no test split in the source: about a fifth of each class "
             f"({len(test)} images, by a hash of the id) is the test split"
         )
-    if limit is not None:
-        splits = {name: limit_per_class(split, limit) for name, split in splits.items()}
     problems = list(dataset.problems)
     for name in ("train", "test"):
         present = set(splits[name].labels.tolist())

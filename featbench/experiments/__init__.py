@@ -1,31 +1,46 @@
 """A recipe becomes a grid of runs, and every run a flat Result."""
 
-from featbench.experiments._project import (
-    Choice,
-    Settled,
-    remember_extraction,
-    settle,
-    write_project,
-)
-from featbench.experiments._recipe import Plan, load_recipe, parse_changes
-from featbench.experiments._result import Predictions, Result, ResultStore, load_results
-from featbench.experiments._run import FINE_TUNE, Run
-from featbench.experiments._session import Session
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "FINE_TUNE",
-    "Choice",
-    "Plan",
-    "Predictions",
-    "Result",
-    "ResultStore",
-    "Run",
-    "Session",
-    "Settled",
-    "load_recipe",
-    "load_results",
-    "parse_changes",
-    "remember_extraction",
-    "settle",
-    "write_project",
-]
+from featbench.lazy import exporter
+
+if TYPE_CHECKING:
+    from featbench.experiments._project import Choice as Choice
+    from featbench.experiments._project import Settled as Settled
+    from featbench.experiments._project import remember_extraction as remember_extraction
+    from featbench.experiments._project import settle as settle
+    from featbench.experiments._project import write_project as write_project
+    from featbench.experiments._recipe import Plan as Plan
+    from featbench.experiments._recipe import load_recipe as load_recipe
+    from featbench.experiments._recipe import parse_changes as parse_changes
+    from featbench.experiments._result import FINE_TUNE as FINE_TUNE
+    from featbench.experiments._result import FROM_PIXELS as FROM_PIXELS
+    from featbench.experiments._result import Predictions as Predictions
+    from featbench.experiments._result import Result as Result
+    from featbench.experiments._result import ResultStore as ResultStore
+    from featbench.experiments._result import load_results as load_results
+    from featbench.experiments._run import Run as Run
+    from featbench.experiments._session import Session as Session
+
+_HOMES = {
+    "Choice": "_project",
+    "FINE_TUNE": "_result",
+    "FROM_PIXELS": "_result",
+    "Plan": "_recipe",
+    "Predictions": "_result",
+    "Result": "_result",
+    "ResultStore": "_result",
+    "Run": "_run",
+    "Session": "_session",
+    "Settled": "_project",
+    "load_recipe": "_recipe",
+    "load_results": "_result",
+    "parse_changes": "_recipe",
+    "remember_extraction": "_project",
+    "settle": "_project",
+    "write_project": "_project",
+}
+
+__all__ = sorted(_HOMES)
+
+__getattr__ = exporter(__name__, _HOMES)

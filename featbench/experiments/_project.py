@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featbench.datasets import DATASETS
 from featbench.errors import UsageError, did_you_mean
 from featbench.files import write_whole
 
@@ -24,6 +25,8 @@ class Choice:
     ----------
     data, backbone, weights : str, optional
         None where nobody said.
+    seed : int, optional
+        Of random weights and training.
     limit : int, optional
         Images a class and split.
     cache, results : str, optional
@@ -33,6 +36,7 @@ class Choice:
     data: str | None = None
     backbone: str | None = None
     weights: str | None = None
+    seed: int | None = None
     limit: int | None = None
     cache: str | None = None
     results: str | None = None
@@ -44,7 +48,7 @@ class Settled:
 
     Parameters
     ----------
-    data, backbone, weights, limit, cache, results
+    data, backbone, weights, seed, limit, cache, results
         As in ``Choice``, none left open.
     said : tuple of str
         What was chosen for the user, a line each.
@@ -53,6 +57,7 @@ class Settled:
     data: str
     backbone: str
     weights: str
+    seed: int
     limit: int | None
     cache: Path
     results: Path
@@ -80,10 +85,9 @@ def settle(given: Choice, *, remember: bool, folder: Path = Path()) -> Settled:
     cache = Path(given.cache or project.cache or "cache")
     results = Path(given.results or project.results or "results")
     last = _read_last(cache) if remember else Choice()
-    own_words = given.data or given.backbone
-    said = []
+    said: list[str] = []
 
-    def choose(name: str, default: str) -> str:
+    def choose(name: str, default: str) -> tuple[str, str]:
         for value, origin in (
             (getattr(given, name), ""),
             (getattr(project, name), f"from {FILE}"),
@@ -93,19 +97,28 @@ def settle(given: Choice, *, remember: bool, folder: Path = Path()) -> Settled:
             if value:
                 if origin:
                     said.append(f"{name} {value} ({origin})")
-                return str(value)
+                return str(value), origin
         raise AssertionError(name)
 
-    data = choose("data", DEFAULT_DATA)
-    backbone = choose("backbone", DEFAULT_BACKBONE)
-    from_last = last if (data, backbone) == (last.data, last.backbone) else Choice()
-    from_project = project if backbone == project.backbone else Choice()
-    weights = given.weights or from_project.weights or from_last.weights or "default"
-    limit = given.limit
-    if limit is None and not own_words and from_last.limit is not None:
-        limit = from_last.limit
-        said.append(f"limit {limit} (as in the last extraction)")
-    return Settled(data, backbone, weights, limit, cache, results, tuple(said))
+    data, data_from = choose("data", DEFAULT_DATA)
+    backbone, backbone_from = choose("backbone", DEFAULT_BACKBONE)
+    whole = given
+    if backbone_from:  # weights and seed belong to the network they were said of
+        for origin, source in ((f"from {FILE}", project), ("as in the last extraction", last)):
+            is_its = backbone_from == origin or source.backbone in (None, backbone)
+            for name in ("weights", "seed"):
+                value = getattr(source, name)
+                if is_its and value is not None and getattr(whole, name) is None:
+                    whole = dataclasses.replace(whole, **{name: value})
+                    said.append(f"{name} {value} ({origin})")
+    for origin, source in ((f"from {FILE}", project), ("as in the last extraction", last)):
+        if data_from == origin and whole.limit is None and source.limit is not None:
+            whole = dataclasses.replace(whole, limit=source.limit)
+            said.append(f"limit {source.limit} ({origin})")
+    if data in DATASETS and Path(data).exists():
+        said.append(f"data {data} is the data set of that name; ./{data} is the folder here")
+    return Settled(data, backbone, whole.weights or "default", whole.seed or 0, whole.limit,
+                   cache, results, tuple(said))  # fmt: skip
 
 
 def _read_project(path: Path) -> Choice:
@@ -123,6 +136,12 @@ def _read_project(path: Path) -> Choice:
             raise UsageError(
                 f"{path}: unknown key {key}{did_you_mean(key, known)} Known: {', '.join(known)}"
             )
+    for field in dataclasses.fields(Choice):
+        expected = int if field.name in ("seed", "limit") else str
+        value = content.get(field.name)
+        if value is not None and (not isinstance(value, expected) or isinstance(value, bool)):
+            kind = "a whole number" if expected is int else "text"
+            raise UsageError(f"{path}: {field.name} = {value!r}: expected {kind}")
     return Choice(**content)
 
 
@@ -160,12 +179,18 @@ def remember_extraction(settled: Settled) -> None:
         What the extraction was of; the note lies in its cache.
     """
     last = {"data": _absolute(settled.data), "backbone": settled.backbone,
-            "weights": settled.weights, "limit": settled.limit}  # fmt: skip
-    write_whole(settled.cache / LAST, json.dumps(last, indent=1).encode())
+            "weights": None if settled.weights == "default" else settled.weights,
+            "limit": settled.limit,
+            "seed": settled.seed if settled.weights == "random" else None}  # fmt: skip
+    try:
+        write_whole(settled.cache / LAST, json.dumps(last, indent=1).encode())
+    except OSError:
+        return  # a read-only cache: the next command needs its options typed
 
 
 def _absolute(data: str) -> str:
-    return str(Path(data).expanduser().resolve()) if Path(data).expanduser().exists() else data
+    is_path = data not in DATASETS and Path(data).expanduser().exists()
+    return str(Path(data).expanduser().resolve()) if is_path else data
 
 
 def _read_last(cache: Path) -> Choice:

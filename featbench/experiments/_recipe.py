@@ -13,7 +13,7 @@ from featbench.errors import UsageError, did_you_mean
 from featbench.experiments._run import Run
 from featbench.finetune import Schedule
 from featbench.heads import create_head
-from featbench.networks import small_networks
+from featbench.networks import check_network, small_networks
 
 OneOrMore = str | list[str]
 
@@ -152,8 +152,21 @@ def load_recipe(
         if backbone is not None:
             own["network"] = _in_place(table.network, backbone)
         runs += _expand(recipe, table.model_copy(update=own), name, f"{path}: run[{number}]")
+    if not runs:
+        raise UsageError(f"{path}: comes to no run at all: a list in it is empty")
+    for run in runs:
+        _check(run, str(path))
     different = {json.dumps(vars(run), sort_keys=True): run for run in runs}
     return Plan(name, recipe.title, recipe.note.strip(), list(different.values()))
+
+
+def _check(run: Run, where: str) -> None:
+    """Find what is misspelt before any work is done."""
+    try:
+        check_network(run.network)
+        run.settle_settings()
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
 
 
 def _in_place(networks: OneOrMore, backbone: str) -> list[str]:
@@ -213,6 +226,12 @@ def _explain(error: ValidationError) -> str:
 
 
 def _with_preset(recipe: Recipe, preset: Preset) -> Recipe:
+    heads = {h for table in recipe.run for h in _axis(table.head) if h}
+    for head in preset.set.keys() - heads:
+        raise UsageError(
+            f"preset: set.{head} is for a head that no run has"
+            f"{did_you_mean(head, heads)} Heads: {', '.join(sorted(heads))}"
+        )
     given = preset.model_dump(exclude_unset=True)
     whole = {k: v for k, v in given.items() if k in ("data", "seeds", "limit")}
     runs = []
@@ -220,7 +239,7 @@ def _with_preset(recipe: Recipe, preset: Preset) -> Recipe:
         own = dict.fromkeys(whole)  # the preset's word is the last one
         settings = {
             h: {**table.set.get(h, {}), **preset.set.get(h, {})}
-            for h in table.set.keys() | preset.set.keys()
+            for h in table.set.keys() | (preset.set.keys() & set(_axis(table.head)))
         }
         train = {**table.train, **preset.train} if table.blocks is not None else {}
         runs.append(table.model_copy(update={**own, "set": settings, "train": train}))

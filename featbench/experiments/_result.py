@@ -7,22 +7,30 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from featbench.errors import FeatbenchError, UsageError
 from featbench.files import write_whole
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+FINE_TUNE = "fine-tune"
+"""The method of every run that trains above a cut."""
+FROM_PIXELS = "pixels"
+"""What a Result's ``cut`` says where everything trains."""
+
 
 class Result(BaseModel):
     """What one run was, what it cost and how well it did.
 
-    Accuracies are fractions, times seconds of wall time, memory MiB. What does not apply is None:
-    ``log_loss`` and ``ece`` (expected calibration error) need a method that gives probabilities.
+    ``settings`` are all there are, ``given`` those that differ from the defaults. Accuracies are
+    fractions, times seconds of wall time, memory MiB. What does not apply is None: ``log_loss`` and
+    ``ece`` (expected calibration error) need a method that gives probabilities.
 
     Parameters
     ----------
@@ -41,6 +49,7 @@ class Result(BaseModel):
     cut: str = ""
     method: str
     settings: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     seed: int = 0
     split_seed: int = 0
     n_per_class: int | None = None
@@ -84,6 +93,7 @@ class Result(BaseModel):
     versions: dict[str, str] = {}
     device: str = ""
     precision: str = "float32"
+    engine: str = ""
     command: str = ""
     finished: str = ""
     status: str = "ok"
@@ -156,8 +166,12 @@ class ResultStore:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if predictions is not None:
-                write_whole(folder / "predictions.csv", predictions.encode())
+                write_whole(
+                    folder / "predictions.csv", predictions.encode("utf-8", "surrogateescape")
+                )
             if history:
+                import pandas as pd
+
                 table = pd.DataFrame(history).to_csv(index=False)
                 write_whole(folder / "history.csv", table.encode())
             text = json.dumps(result.model_dump(), indent=1, allow_nan=False)
@@ -204,8 +218,10 @@ class ResultStore:
         """Delete the folder of exactly this run, if there is one."""
         shutil.rmtree(self.folder / run_id, ignore_errors=True)
 
-    def history(self, result: Result) -> pd.DataFrame | None:
+    def history(self, result: Result) -> "pd.DataFrame | None":
         """Return the training history, a row an epoch, where there is one."""
+        import pandas as pd
+
         path = self.folder / result.run_id / "history.csv"
         return pd.read_csv(path) if path.is_file() else None
 
@@ -220,7 +236,7 @@ class ResultStore:
             ) from error
 
 
-def load_results(folder: str | Path = "results") -> pd.DataFrame:
+def load_results(folder: str | Path = "results") -> "pd.DataFrame":
     """Return every result as a table.
 
     Parameters
@@ -238,6 +254,8 @@ def load_results(folder: str | Path = "results") -> pd.DataFrame:
     UsageError
         When there is no such folder.
     """
+    import pandas as pd
+
     if not Path(folder).is_dir():
         raise UsageError(f"{folder}: no such folder; featbench fit, finetune and run make results")
     rows = [result.model_dump() for result in ResultStore(Path(folder)).all()]

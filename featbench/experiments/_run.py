@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from featbench.errors import UsageError
-
-FINE_TUNE = "fine-tune"
+from featbench.experiments._result import FINE_TUNE
+from featbench.finetune import Schedule
+from featbench.heads import create_head
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,32 @@ class Run:
     def method(self) -> str:
         """The head's name, or ``fine-tune``."""
         return self.head or FINE_TUNE
+
+    def settle_settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return all settings, and those that differ from the defaults.
+
+        Raises
+        ------
+        UsageError
+            For an unknown head or setting, or a value that cannot be.
+        """
+        if self.head is not None:
+            usual = create_head(self.head).get_params(deep=False)
+            head = create_head(self.head, **self.settings)
+            if "random_state" in usual and "random_state" not in self.settings:
+                head.set_params(random_state=self.seed)
+                usual["random_state"] = self.seed
+            chosen = head.get_params(deep=False)
+        else:
+            usual = {**vars(Schedule()), "warm_start": None}
+            try:
+                chosen = {**vars(Schedule(**self.settings)), "warm_start": self.warm_start}
+            except TypeError as error:
+                raise UsageError(f"training: {error}; known: {', '.join(usual)}") from None
+            if self.warm_start is not None:
+                create_head(self.warm_start)
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in chosen.items()}
+        return plain, {k: plain[k] for k in plain if chosen[k] != usual[k]}
 
     def describe(self) -> str:
         """Return one line for people."""

@@ -3,15 +3,16 @@
 import datetime
 import importlib.metadata
 import time
+import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from featbench.datasets import Dataset, Split, load_dataset, use_index, with_validation
-from featbench.errors import FeatbenchError
+from featbench.errors import FeatbenchError, UsageError
 from featbench.experiments._metrics import measure
 from featbench.experiments._result import Predictions, Result, ResultStore
 from featbench.experiments._run import Run, run_id
@@ -104,7 +105,14 @@ class Session:
                 reporter=self._reporter,
             )
             self._features = key, found
-        return self._features[1]
+            return found
+        hit = self._features[1]
+        return replace(hit, seconds=0.0, rows_computed=0, rows_cached=hit.rows_total)
+
+    def open_data(self, runs: Iterable[Run]) -> None:
+        """Open every data set that runs will need; raises UsageError before any work is done."""
+        for run in runs:
+            self.dataset(run)
 
     def run(self, run: Run, *, again: bool = False) -> Result:
         """Carry out one run and record it, unless it is recorded already.
@@ -121,7 +129,7 @@ class Session:
         FeatbenchError
             When something in the run cannot be done.
         """
-        settings = self._settings(run)  # first: a misspelt head is found before any work
+        settings, given = run.settle_settings()  # first: a misspelt head is found before any work
         dataset, network = self.dataset(run), self.network(run)
         identity: dict[str, Any] = {
             **self._asked(run),
@@ -138,6 +146,8 @@ class Session:
             return known
         outcome = self._fit_head(run, dataset, network) if run.head else self._train(run, dataset)
         self.skipped |= dict(outcome.skipped)
+        if "test" not in outcome.predictions:
+            raise UsageError(f"{dataset.source}: no test image is left to measure on; add images")
         splits = outcome.dataset.splits
         metrics: dict[str, Any] = {}
         for split, predictions in outcome.predictions.items():
@@ -146,6 +156,7 @@ class Session:
         result = Result(
             run_id=name,
             **identity,
+            given=given,
             **outcome.fields,
             **metrics,
             n_train=len(splits["train"]),
@@ -198,26 +209,26 @@ class Session:
             "n_per_class": run.limit,
         }
 
-    @staticmethod
-    def _settings(run: Run) -> dict[str, Any]:
-        """Return all settings, with the defaults: a changed default is another run."""
-        if run.head:
-            params = create_head(run.head, **run.settings).get_params(deep=False)
-            return {k: list(v) if isinstance(v, tuple) else v for k, v in params.items()}
-        schedule = Schedule(**run.settings)
-        return {**vars(schedule), **({"warm_start": run.warm_start} if run.warm_start else {})}
-
-    def _head(self, name: str, settings: dict[str, Any], seed: int, features: Features) -> Head:
-        head = create_head(name, **settings)
-        if "random_state" in head.get_params() and "random_state" not in settings:
-            head.set_params(random_state=seed)
-        return head.fit(features.train.X, features.train.y)
+    def _head(self, name: str, settings: dict[str, Any], features: Features) -> Head:
+        """Fit a head; what it warns of is told, not printed."""
+        if len(np.unique(features.train.y)) < 2:
+            raise UsageError(f"{features.dataset.source}: fewer than two classes have training "
+                             "images that can be decoded; add images")  # fmt: skip
+        head = create_head(name).set_params(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        )
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            fitted: Head = head.fit(features.train.X, features.train.y)
+        for text in dict.fromkeys(str(one.message).splitlines()[0] for one in told):
+            self._reporter.say(f"{name}: {text}")
+        return fitted
 
     def _fit_head(self, run: Run, dataset: Dataset, network: Network) -> _Outcome:
         assert run.head is not None
         features = self.features(dataset, network)
         began = time.perf_counter()
-        head = self._head(run.head, run.settings, run.seed, features)
+        head = self._head(run.head, run.settle_settings()[0], features)
         fitted = time.perf_counter()
         predictions = {
             name: self._ask_head(head, features.dataset.splits[name], part.X, len(dataset.classes))
@@ -235,6 +246,8 @@ class Session:
             "extract_seconds_cold": features.seconds_cold,
             "rows_computed": features.rows_computed,
             "rows_cached": features.rows_cached,
+            "engine": features.engine,
+            "precision": features.spec.precision,
             "parameters_total": backbone + (trainable or 0),
             "parameters_trainable": trainable,
         }
@@ -253,10 +266,11 @@ class Session:
         assert run.blocks is not None
         if Schedule(**run.settings).select == "val_loss":
             dataset = with_validation(dataset, split_seed=run.split_seed)
-        head = None
+        head, features = None, None
+        began = time.perf_counter()
         if run.warm_start:
             features = self.features(dataset, self.network(run))
-            head = self._head(run.warm_start, {}, run.seed, features)
+            head = self._head(run.warm_start, {}, features)
         model = FineTuneClassifier(
             run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
             split_seed=run.split_seed, cache=self._cache, device=self._device,
@@ -267,13 +281,19 @@ class Session:
         fitted = time.perf_counter()
         predictions = {}
         for name, split in model.inputs_.dataset.splits.items():
+            if not len(split):
+                continue
             chances = model.predict_proba(split)
             predictions[name] = Predictions(split.ids, split.labels, chances.argmax(1), chances)
-        if self._strict and model.inputs_.skipped:
-            raise FeatbenchError("{}: cannot be decoded ({})".format(*model.inputs_.skipped[0]))
+        costs = dict(model.inputs_.costs)
+        if features is not None:  # a warm start's features are a cost of the run
+            costs["extract_seconds"] += features.seconds
+            costs["extract_seconds_cold"] += features.seconds_cold
+            costs["rows_computed"] += features.rows_computed
+            costs["rows_cached"] += features.rows_cached
         fields = {
-            **model.inputs_.costs,
-            "fit_seconds": fitted - began - model.inputs_.costs["extract_seconds"],
+            **costs,
+            "fit_seconds": fitted - began - costs["extract_seconds"],
             "predict_seconds": time.perf_counter() - fitted,
             "parameters_total": model.total_,
             "parameters_trainable": model.trainable_,

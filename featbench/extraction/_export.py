@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from featbench.errors import FeatbenchError
-from featbench.extraction._extract import Features
+from featbench.extraction._features import Features
 from featbench.files import write_whole
 
 
@@ -35,7 +35,8 @@ def export(features: Features, path: Path) -> None:
         file["X"] = np.concatenate([part.X for part in parts.values()])
         file["y"] = np.concatenate([part.y for part in parts.values()])
         text = h5py.string_dtype()
-        ids = [name for part in parts.values() for name in part.ids]
+        names = [name for part in parts.values() for name in part.ids]
+        ids = [name.encode("utf-8", "surrogateescape") for name in names]
         sides = [side for side, part in parts.items() for _ in part.ids]
         file.create_dataset("id", data=ids, dtype=text)
         file.create_dataset("split", data=sides, dtype=text)

@@ -1,108 +1,33 @@
 """``extract``: the rows of a data set, computed only where the store has none."""
 
 import time
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featbench.datasets import Dataset, Picture, use_index
-from featbench.errors import FeatbenchError
-from featbench.extraction._engine import (
-    DEFAULT_BATCH,
-    Engine,
-    choose_device,
-    pooling_for,
-    row_shape,
-)
-from featbench.extraction._pictures import batches, decoded
-from featbench.extraction._spec import FeatureSpec, spec_of
-from featbench.extraction._store import FeatureSpace
+from featbench.errors import FeatbenchError, UsageError
+from featbench.extraction._device import choose_device
+from featbench.extraction._features import Features, FeatureSplit
+from featbench.extraction._pipeline import Decoder, Item, Pixels, batches
+from featbench.extraction._pooling import pooling_for, row_shape
+from featbench.extraction._spec import spec_of
+from featbench.extraction._store import FeatureSpace, Found
+from featbench.extraction._tuning import Running, Task, start_engine
+from featbench.extraction._views import NO_AUGMENTATION, Augmentation
 from featbench.networks import FEATURES, Network, create_network
 from featbench.progress import SILENT, Reporter
 
-
-@dataclass(frozen=True)
-class FeatureSplit:
-    """The features of one split: ids, labels and rows in one order.
-
-    Parameters
-    ----------
-    X : ndarray of float32, shape (n, d) or (n, ...)
-        One row an image.
-    y : ndarray of int64, shape (n,)
-        Labels, indices into the data set's classes.
-    ids : tuple of str
-        The images' ids.
-    """
-
-    X: NDArray[np.float32]
-    y: NDArray[np.int64]
-    ids: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Features:
-    """What ``extract`` returns: each split's rows, and what they cost.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Without the images that could not be decoded.
-    spec : FeatureSpec
-        The feature space.
-    splits : dict of str to FeatureSplit
-        As the data set's.
-    rows_computed, rows_cached : int
-        How many different images were run now, and how many came from the store.
-    seconds, seconds_cold : float
-        Wall time spent now, and what it would have been without the cache.
-    skipped : tuple of (str, str)
-        Id and reason for every image that cannot be decoded.
-    """
-
-    dataset: Dataset
-    spec: FeatureSpec
-    splits: dict[str, FeatureSplit]
-    rows_computed: int
-    rows_cached: int
-    seconds: float
-    seconds_cold: float
-    skipped: tuple[tuple[str, str], ...]
-
-    def describe(self) -> str:
-        """Return one line: what was computed, what was in the cache, how fast."""
-        if not self.rows_computed:
-            return f"nothing to compute, all {self.rows_cached:,} rows are in the cache"
-        rate = self.rows_computed / max(self.seconds, 1e-9)
-        return (
-            f"{self.rows_computed:,} rows computed, {self.rows_cached:,} from the cache, in "
-            f"{self.seconds:.1f} s ({rate:.0f} images/s)"
-        )
-
-    @property
-    def train(self) -> FeatureSplit:
-        """The training split's rows."""
-        return self.splits["train"]
-
-    @property
-    def test(self) -> FeatureSplit:
-        """The test split's rows."""
-        return self.splits["test"]
+_BURST = 256
 
 
 def extract(
-    dataset: Dataset,
-    network: Network | str,
-    *,
-    layer: str = FEATURES,
-    pooling: str | None = None,
-    cache: str | Path = "cache",
-    device: str = "auto",
-    batch: int = DEFAULT_BATCH,
-    strict: bool = False,
-    reporter: Reporter = SILENT,
+    dataset: Dataset, network: Network | str, *, layer: str = FEATURES, **options: Any
 ) -> Features:
     """Run what lies below a cut once over a data set, and keep the rows.
 
@@ -114,19 +39,8 @@ def extract(
         The frozen network, or the name of one (with its default weights).
     layer : str
         Where to cut: ``features`` or another of the network's ``layers``.
-    pooling : str, optional
-        ``none``, ``avg`` or ``max``; by default ``features`` are averaged over positions, where
-        there are any, and other layers kept as they are.
-    cache : path
-        The store's folder.
-    device : str
-        ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    batch : int
-        Images a forward; changes no row's identity.
-    strict : bool
-        Raise on the first image that cannot be decoded, where else it is skipped and reported.
-    reporter : Reporter
-        Is told of progress.
+    **options
+        As in ``extract_layers``.
 
     Returns
     -------
@@ -135,44 +49,228 @@ def extract(
     Raises
     ------
     FeatbenchError
-        When the cache cannot be written, or, with ``strict``, an image cannot be decoded.
+        As ``extract_layers``.
+    """
+    return extract_layers(dataset, network, [layer], **options)[layer]
+
+
+def extract_layers(
+    dataset: Dataset,
+    network: Network | str,
+    layers: Sequence[str],
+    *,
+    pooling: str | None = None,
+    views: int = 1,
+    augment: str = NO_AUGMENTATION,
+    view_seed: int = 0,
+    precision: str = "float32",
+    engine: str | None = None,
+    batch: int | None = None,
+    device: str = "auto",
+    cache: str | Path = "cache",
+    strict: bool = False,
+    reporter: Reporter = SILENT,
+) -> dict[str, Features]:
+    """Run a frozen network once over a data set, and keep the rows of several layers.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The images.
+    network : Network or str
+        The frozen network, or the name of one (with its default weights).
+    layers : sequence of str
+        Of the network's ``layers``; one forward serves them all.
+    pooling : str, optional
+        ``none``, ``avg``, ``max``, ``cls`` or ``flat``; by default ``features`` are averaged over
+        positions, where there are any, and other layers kept as they are.
+    views : int
+        So many augmented views of each image.
+    augment : str
+        What a view is: ``flip+crop:0.5+rotate:15+colour:0.2``; ``none`` for the image itself.
+    view_seed : int
+        Another seed gives other views.
+    precision : str
+        ``float32``, or ``bfloat16`` for speed.
+    engine : str, optional
+        How to run it; by default the one its space began with, else the fastest that agrees.
+    batch : int, optional
+        Images a forward; changes no row's identity.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    cache : path
+        The store's folder.
+    strict : bool
+        Raise on the first image that cannot be decoded, where else it is skipped and reported.
+    reporter : Reporter
+        Is told of progress.
+
+    Returns
+    -------
+    dict of str to Features
+        By layer.
+
+    Raises
+    ------
+    UsageError
+        For an option that cannot be.
+    FeatbenchError
+        When the cache cannot be written, no image can be decoded, or, with ``strict``, one cannot.
     """
     if isinstance(network, str):
         network = create_network(network)
+    if views < 1 or (views > 1 and augment == NO_AUGMENTATION):
+        raise UsageError(f"--views {views}: expected 1, or more with --augment RECIPE")
     began = time.perf_counter()
+    augmentation = Augmentation(augment, view_seed)
+    names = list(dict.fromkeys(layers))
+    poolings = [pooling_for(network, layer, pooling) for layer in names]
+    task = Task(network, names, poolings, precision, choose_device(device), batch)
     use_index(dataset, cache)
-    pooling = pooling or pooling_for(network, layer)
-    spec = spec_of(network, layer, pooling)
-    space = FeatureSpace(Path(cache), spec, row_shape(network, layer, pooling), reporter)
     pictures = _by_content(dataset)
-    place = {digest: i for i, digest in enumerate(pictures)}
-    held = space.find(list(pictures))
-    missing = {digest: pictures[digest] for digest, i in place.items() if not held.present[i]}
-    broken: dict[str, str] = {}
-    started = time.perf_counter()
-    if missing:
-        engine = Engine(network, layer, pooling, choose_device(device), batch)
-        broken = _compute(engine, space, missing, held.rows, place, reporter)
-    computing = time.perf_counter() - started
-    kept, skipped = _without(dataset, broken)
-    if strict and skipped:
-        name, reason = skipped[0]
-        raise FeatbenchError(
-            f"{dataset.source}: {name} cannot be decoded ({reason}); mend or "
-            "remove it, or go without --strict to skip it"
+    work = _Work(task, pictures, views, Decoder(network.preprocessing, augmentation), reporter)
+    for layer, how in zip(names, poolings, strict=True):
+        spec = spec_of(
+            network,
+            layer,
+            how,
+            precision=precision,
+            view=augmentation.recipe,
+            view_seed=view_seed if augmentation.recipe != NO_AUGMENTATION else 0,
         )
-    splits = {
-        name: FeatureSplit(held.rows[[place[d] for d in split.digests]], split.labels, split.ids)
-        for name, split in kept.splits.items()
-    }
-    return Features(
-        kept, spec, splits,
-        rows_computed=len(missing) - len(broken),
-        rows_cached=len(pictures) - len(missing),
+        work.open(FeatureSpace(Path(cache), spec, row_shape(network, layer, how), reporter))
+    missing = work.missing
+    computing = work.compute(engine, Path(cache)) if missing else 0.0
+    kept, skipped = _without(dataset, work.decoder.broken)
+    _check_kept(kept, skipped, strict)
+    features = Features(
+        dataset=kept,
+        spec=work.spaces[0].spec,
+        splits={},
+        rows_computed=views * (len(missing) - len(work.decoder.broken)),
+        rows_cached=views * (len(pictures) - len(missing)),
         seconds=time.perf_counter() - began,
-        seconds_cold=held.seconds + computing,
+        seconds_cold=computing,
         skipped=skipped,
-    )  # fmt: skip
+    )
+    return {
+        layer: replace(
+            features,
+            spec=space.spec,
+            splits=_splits(kept, held, work.place, views),
+            seconds_cold=held.seconds + computing,
+            engine=(space.pin() or ("", 0))[0],
+        )
+        for layer, space, held in zip(names, work.spaces, work.held, strict=True)
+    }
+
+
+class _Work:
+    """What is there already, what is missing, and how to compute it."""
+
+    def __init__(
+        self,
+        task: Task,
+        pictures: dict[str, Picture],
+        views: int,
+        decoder: Decoder,
+        reporter: Reporter,
+    ) -> None:
+        self._task, self._pictures, self._views = task, pictures, views
+        self._reporter = reporter
+        self.decoder = decoder
+        self.place = {content: i for i, content in enumerate(pictures)}
+        self.spaces: list[FeatureSpace] = []
+        self.held: list[Found] = []
+
+    def open(self, space: FeatureSpace) -> None:
+        """Add a layer's space, and read what it holds."""
+        self.spaces.append(space)
+        self.held.append(space.find(list(self._pictures), self._views))
+
+    @property
+    def missing(self) -> list[Item]:
+        """The pictures of which a view is missing in any space."""
+        absent = ~np.logical_and.reduce([held.present for held in self.held])
+        return [
+            Item(content, self._pictures[content], tuple(map(int, np.flatnonzero(absent[i]))))
+            for content, i in self.place.items()
+            if absent[i].any()
+        ]
+
+    def compute(self, asked: str | None, cache: Path) -> float:
+        """Fill in and store the missing rows; return the seconds that took."""
+        began = time.perf_counter()
+        by_pin: dict[tuple[str, int] | None, list[int]] = defaultdict(list)
+        for number, space in enumerate(self.spaces):
+            by_pin[space.pin()].append(number)
+        for pinned, numbers in by_pin.items():  # one, unless layers began with different engines
+            part = _Work(
+                replace(
+                    self._task,
+                    layers=[self._task.layers[i] for i in numbers],
+                    poolings=[self._task.poolings[i] for i in numbers],
+                ),
+                self._pictures,
+                self._views,
+                self.decoder,
+                self._reporter,
+            )
+            part.spaces = [self.spaces[i] for i in numbers]
+            part.held = [self.held[i] for i in numbers]
+            if items := part.missing:
+                part.run(items, pinned, asked, cache)
+        return time.perf_counter() - began
+
+    def run(
+        self, items: list[Item], pinned: tuple[str, int] | None, asked: str | None, cache: Path
+    ) -> None:
+        """Run one engine over the items."""
+        began = time.perf_counter()
+        sample = self._sample(items)
+        if sample is None:  # not one of them can be decoded
+            return
+        count = sum(len(item.views) for item in items)
+        engine = start_engine(
+            self._task,
+            sample,
+            count=count,
+            pinned=pinned,
+            asked=asked,
+            cache=cache,
+            reporter=self._reporter,
+        )
+        writers = [
+            space.open_for_writing(engine.name, engine.batch, began) for space in self.spaces
+        ]
+        label = f"extract {self._task.network.name}"
+        with self._reporter.bar(label, count) as bar:
+            try:
+                for keys, pixels in self._batches(items, engine):
+                    for number, rows in enumerate(engine(pixels)):
+                        writers[number].add(keys, rows)
+                        images = [self.place[content] for content, _ in keys]
+                        self.held[number].rows[images, [view for _, view in keys]] = rows
+                    bar.advance(len(keys))
+            finally:  # also on Ctrl-C: what was computed stays computed
+                for writer in writers:
+                    writer.close_shard()
+
+    def _sample(self, items: list[Item]) -> Pixels | None:
+        """Return pixels of the first pictures that can be decoded."""
+        trial = Decoder(self._task.network.preprocessing)
+        for _, pixels in batches(trial.in_turns(items[:64], 16), 16):
+            return pixels
+        for _, pixels in batches(self.decoder.in_turns(items, _BURST), 16):
+            return pixels
+        return None
+
+    def _batches(self, items: list[Item], engine: Running) -> Any:
+        if self._task.device.type == "cpu":
+            decoded = self.decoder.in_turns(items, max(_BURST, engine.batch))
+        else:
+            decoded = self.decoder.ahead(items, 4 * engine.batch)
+        return batches(decoded, engine.batch)
 
 
 def _by_content(dataset: Dataset) -> dict[str, Picture]:
@@ -184,31 +282,14 @@ def _by_content(dataset: Dataset) -> dict[str, Picture]:
     }
 
 
-def _compute(
-    engine: Engine,
-    space: FeatureSpace,
-    missing: dict[str, Picture],
-    rows: NDArray[np.float32],
-    place: dict[str, int],
-    reporter: Reporter,
-) -> dict[str, str]:
-    """Compute and store the missing rows, and fill them in; return why pictures are broken."""
-    names, broken, done = list(missing), dict[int, str](), 0
-    writer = space.open_for_writing(engine.name)
-    with reporter.bar(f"extract {space.spec.network}", len(names)) as bar:
-        try:
-            stream = decoded(list(missing.values()), engine.preprocessing, ahead=4 * engine.batch)
-            for numbers, pixels in batches(stream, engine.batch, broken):
-                images = [names[i] for i in numbers]
-                result = engine(pixels)
-                writer.add(images, result)
-                rows[[place[image] for image in images]] = result
-                bar.advance(numbers[-1] + 1 - done)
-                done = numbers[-1] + 1
-            bar.advance(len(names) - done)
-        finally:  # also on Ctrl-C: what was computed stays computed
-            writer.close_shard()
-    return {names[i]: reason for i, reason in broken.items()}
+def _splits(
+    dataset: Dataset, held: Found, place: dict[str, int], views: int
+) -> dict[str, FeatureSplit]:
+    rows: NDArray[np.float32] = held.rows if views > 1 else held.rows[:, 0]
+    return {
+        name: FeatureSplit(rows[[place[d] for d in split.digests]], split.labels, split.ids)
+        for name, split in dataset.splits.items()
+    }
 
 
 def _without(
@@ -228,3 +309,19 @@ def _without(
         for name, split in dataset.splits.items()
     }
     return dataset.with_splits(splits), skipped
+
+
+def _check_kept(kept: Dataset, skipped: tuple[tuple[str, str], ...], strict: bool) -> None:
+    if not skipped:
+        return
+    name, reason = skipped[0]
+    if strict:
+        raise FeatbenchError(
+            f"{kept.source}: {name} cannot be decoded ({reason}); mend or remove it, or go without "
+            "--strict to skip it"
+        )
+    if not any(len(split) for split in kept.splits.values()):
+        raise UsageError(
+            f"{kept.source}: not one of {len(skipped)} images can be decoded "
+            f"(first: {name}: {reason})"
+        )

@@ -24,7 +24,7 @@ class FeatureSpec:
     layer : str
         The place whose value is kept.
     pooling : str
-        ``none`` (the value as it is), ``avg`` or ``max`` over positions.
+        ``none`` (the value as it is), ``avg`` or ``max`` over positions, ``cls`` or ``flat``.
     preprocessing : dict
         Every step, with its interpolation.
     decoder : str
@@ -63,7 +63,15 @@ class FeatureSpec:
         return json.dumps(asdict(self), sort_keys=True, indent=1)
 
 
-def spec_of(network: Network, layer: str = FEATURES, pooling: str = "none") -> FeatureSpec:
+def spec_of(
+    network: Network,
+    layer: str = FEATURES,
+    pooling: str = "none",
+    *,
+    precision: str = "float32",
+    view: str = "none",
+    view_seed: int = 0,
+) -> FeatureSpec:
     """Describe what a network's forward up to a layer gives.
 
     Parameters
@@ -72,7 +80,7 @@ def spec_of(network: Network, layer: str = FEATURES, pooling: str = "none") -> F
         The frozen network.
     layer : str
         One of its ``layers``.
-    pooling : str
+    pooling, precision, view, view_seed
         As in ``FeatureSpec``.
     """
     return FeatureSpec(
@@ -82,4 +90,7 @@ def spec_of(network: Network, layer: str = FEATURES, pooling: str = "none") -> F
         pooling=pooling,
         preprocessing=network.preprocessing.as_dict(),
         decoder=decoder_version(),
+        precision=precision,
+        view=view,
+        view_seed=view_seed,
     )

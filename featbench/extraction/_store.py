@@ -18,6 +18,7 @@ from featbench.extraction._spec import FeatureSpec
 from featbench.files import write_whole
 from featbench.progress import SILENT, Reporter
 
+DESCRIPTION = "space.json"
 SHARD_ROWS = 4096
 SHARD_BYTES = 64 * 2**20
 SHARD_SECONDS = 5.0
@@ -29,9 +30,9 @@ class Found:
 
     Parameters
     ----------
-    rows : ndarray of float32, shape (n, ...)
+    rows : ndarray of float32, shape (n, views, ...)
         In the order asked for; rows that are not there are undefined.
-    present : ndarray of bool, shape (n,)
+    present : ndarray of bool, shape (n, views)
         Which rows are there.
     seconds : float
         What computing the present rows once took.
@@ -68,21 +69,18 @@ class FeatureSpace:
         self.folder = cache / spec.key
         self._reporter = reporter
 
-    def find(self, images: Sequence[str], view: int = 0) -> Found:
+    def find(self, images: Sequence[str], views: int = 1) -> Found:
         """Read the rows of these images that are there.
 
         Parameters
         ----------
         images : sequence of str
             The sha256 of each image's content, each once.
-        view : int
-            The view's number.
+        views : int
+            So many views of each.
         """
-        found = Found(
-            np.empty((len(images), *self.row_shape), np.float32),
-            np.zeros(len(images), dtype=bool),
-            0.0,
-        )
+        shape = (len(images), views)
+        found = Found(np.empty((*shape, *self.row_shape), np.float32), np.zeros(shape, bool), 0.0)
         wanted = np.array(images, dtype="S64")
         order = np.argsort(wanted)
         for path in sorted(self.folder.glob(f"*{SUFFIX}")):
@@ -90,45 +88,62 @@ class FeatureSpace:
             if shard is None or not len(wanted):
                 continue
             place = np.searchsorted(wanted, shard.images, sorter=order).clip(max=len(wanted) - 1)
-            asked = order[place]
-            use = np.flatnonzero(
-                (wanted[asked] == shard.images) & (shard.views == view) & ~found.present[asked]
-            )
-            found.rows[asked[use]] = shard.rows[use]
-            found.present[asked[use]] = True
+            asked, view = order[place], shard.views.clip(0, views - 1)
+            fits = (wanted[asked] == shard.images) & (shard.views == view)
+            use = np.flatnonzero(fits & ~found.present[asked, view])
+            found.rows[asked[use], view[use]] = shard.rows[use]
+            found.present[asked[use], view[use]] = True
             found.seconds += shard.seconds * len(use) / max(1, len(shard.images))
         return found
 
     def _read(self, path: Path) -> Shard | None:
         try:
             return read_shard(path, self.row_shape)
+        except FileNotFoundError:  # compacted or pruned by another process: its rows are elsewhere
+            return None
         except DamagedCacheError as damage:
             aside = path.with_suffix(".damaged")
             path.rename(aside)
             self._reporter.say(f"{damage}; set aside as {aside.name}, its rows are computed again")
             return None
 
-    def open_for_writing(self, engine: str) -> "ShardWriter":
+    def pin(self) -> tuple[str, int] | None:
+        """Return the engine and batch that the space began with, if its description is whole."""
+        try:
+            described = json.loads((self.folder / DESCRIPTION).read_bytes())
+            if described["spec"] != json.loads(self.spec.as_json()):
+                return None
+            name, batch = str(described["engine"]), int(described["batch"])
+            return (name, batch) if batch > 0 else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def open_for_writing(self, engine: str, batch: int, begun: float) -> "ShardWriter":
         """Create the folder and its description where they are missing; return a writer.
 
         Parameters
         ----------
-        engine : str
-            What computes the rows, for people who read space.json.
+        engine, batch : str, int
+            What computes the rows; noted in a new space, and kept for all its rows.
+        begun : float
+            When the work on the first rows began, by ``time.perf_counter``.
+
+        Raises
+        ------
+        FeatbenchError
+            When the folder cannot be written.
         """
-        described = self.folder / "space.json"
-        text = json.dumps(
-            {"spec": json.loads(self.spec.as_json()), "engine": engine}, sort_keys=True, indent=1
-        )
+        content = {"spec": json.loads(self.spec.as_json()), "engine": engine, "batch": batch}
+        text = json.dumps(content, sort_keys=True, indent=1)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if not described.is_file():
-                write_whole(described, text.encode())
+            if self.pin() is None:
+                write_whole(self.folder / DESCRIPTION, text.encode())
         except OSError as error:
             raise FeatbenchError(
                 f"{self.folder}: cannot be written ({error.strerror}); choose another --cache DIR"
             ) from error
-        return ShardWriter(self)
+        return ShardWriter(self, begun)
 
 
 @dataclass
@@ -139,19 +154,23 @@ class ShardWriter:
     ----------
     space : FeatureSpace
         Where shards go.
+    begun : float
+        When the work on the first rows began.
     """
 
     space: FeatureSpace
+    begun: float
     _images: list[str] = field(default_factory=list)
+    _views: list[int] = field(default_factory=list)
     _rows: list[NDArray[np.float32]] = field(default_factory=list)
-    _begun: float = field(default_factory=time.perf_counter)
 
-    def add(self, images: Sequence[str], rows: NDArray[np.float32]) -> None:
-        """Take rows; write a shard when it is full or due."""
-        self._images += images
+    def add(self, keys: Sequence[tuple[str, int]], rows: NDArray[np.float32]) -> None:
+        """Take rows with their images and views; write a shard when it is full or due."""
+        self._images += [image for image, _ in keys]
+        self._views += [view for _, view in keys]
         self._rows.append(rows)
         held = sum(part.nbytes for part in self._rows)
-        due = time.perf_counter() - self._begun > SHARD_SECONDS
+        due = time.perf_counter() - self.begun > SHARD_SECONDS
         if len(self._images) >= SHARD_ROWS or held >= SHARD_BYTES or due:
             self.close_shard()
 
@@ -162,9 +181,10 @@ class ShardWriter:
             shard = Shard(
                 np.concatenate(self._rows),
                 np.array(self._images, dtype="S64"),
-                np.zeros(len(self._images), np.int32),
-                now - self._begun,
+                np.array(self._views, dtype=np.int32),
+                now - self.begun,
             )
+            self._images, self._views, self._rows = [], [], []
             try:
                 shard.write(self.space.folder)
             except OSError as error:
@@ -173,5 +193,4 @@ class ShardWriter:
                     f"written ({error.strerror}); free some space and run the same command again: "
                     "finished shards are kept"
                 ) from error
-            self._images, self._rows = [], []
-        self._begun = time.perf_counter()
+        self.begun = time.perf_counter()

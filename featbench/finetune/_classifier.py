@@ -6,10 +6,11 @@ from typing import Any, Protocol, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from torch import nn
 
 from featbench.datasets import Dataset, Split, with_validation
-from featbench.errors import FeatbenchError, UsageError
+from featbench.errors import UsageError
 from featbench.extraction import choose_device
 from featbench.finetune._inputs import Inputs, load_inputs
 from featbench.finetune._trainer import Schedule, Trainer
@@ -29,7 +30,7 @@ class LinearHead(Protocol):
         """Return weights (n_classes, d) and biases (n_classes,) on raw features."""
 
 
-class FineTuneClassifier:
+class FineTuneClassifier(BaseEstimator):
     """A pretrained or random network of which the last blocks, or all, are trained.
 
     Parameters
@@ -40,6 +41,8 @@ class FineTuneClassifier:
         As in ``create_network``.
     blocks : int or str
         Train the last so many blocks (0: the classifier alone), from a named block on, or ``all``.
+    optimizer, lr, batch, epochs, weight_decay, select
+        As in ``Schedule``.
     warm_start : fitted linear head, optional
         Start the classifier from it (LP-FT, Kumar et al. 2022): the first predictions are its own.
     seed : int
@@ -50,10 +53,10 @@ class FineTuneClassifier:
         The feature store; the frozen part runs once for each image.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    strict : bool
+        A broken image is an error, where else it is left out and reported.
     reporter : Reporter
         Is told of progress.
-    **train
-        The fields of ``Schedule``: optimizer, lr, batch, epochs, weight_decay, select.
 
     Attributes
     ----------
@@ -79,24 +82,36 @@ class FineTuneClassifier:
         weights: str = "default",
         blocks: int | str = 1,
         *,
+        optimizer: str = "adam",
+        lr: float = 1e-3,
+        batch: int = 32,
+        epochs: int = 8,
+        weight_decay: float = 0.0,
+        select: str = "val_loss",
         warm_start: LinearHead | None = None,
         seed: int = 0,
         split_seed: int = 0,
         cache: str | Path = "cache",
         device: str = "auto",
+        strict: bool = False,
         reporter: Reporter = SILENT,
-        **train: Any,
     ) -> None:
-        self.network, self.weights, self.blocks = network, weights, blocks
-        self.warm_start, self.seed, self.split_seed = warm_start, seed, split_seed
-        self.cache, self.device, self._reporter = str(cache), device, reporter
-        try:
-            self.schedule = Schedule(**train)
-        except TypeError as error:
-            known = ", ".join(Schedule.__dataclass_fields__)
-            raise UsageError(
-                f"training settings {', '.join(train)}: {error}; known: {known}"
-            ) from None
+        self.network = network
+        self.weights = weights
+        self.blocks = blocks
+        self.optimizer = optimizer
+        self.lr = lr
+        self.batch = batch
+        self.epochs = epochs
+        self.weight_decay = weight_decay
+        self.select = select
+        self.warm_start = warm_start
+        self.seed = seed
+        self.split_seed = split_seed
+        self.cache = cache
+        self.device = device
+        self.strict = strict
+        self.reporter = reporter
 
     def fit(self, dataset: Dataset) -> Self:
         """Train on ``dataset.train``; an epoch is selected on its ``val``, or a fifth of train.
@@ -106,7 +121,8 @@ class FineTuneClassifier:
         dataset : Dataset
             Its test split is not looked at, but for running the frozen part over it.
         """
-        if self.schedule.select == "val_loss":
+        schedule = Schedule(**{name: getattr(self, name) for name in Schedule.__dataclass_fields__})
+        if schedule.select == "val_loss":
             dataset = with_validation(dataset, split_seed=self.split_seed)
         device = choose_device(self.device)
         classes = len(dataset.classes)
@@ -114,7 +130,8 @@ class FineTuneClassifier:
         self.at_ = self.network_.place_of(self.blocks)
         self.cut_ = self.network_.first_trained(self.blocks)
         self.total_, self.trainable_ = self.network_.parameters(self.blocks)
-        self.inputs_ = self._inputs(dataset)
+        self.inputs_ = self._inputs(dataset, self.strict)
+        _check_enough(self.inputs_.dataset, schedule.select == "val_loss")
         if self.warm_start is not None:
             _start_from(self.warm_start, self.network_)
         self._trainer = Trainer(self.network_.cut(self.at_).suffix, self._prepare(device), device)
@@ -122,18 +139,24 @@ class FineTuneClassifier:
         data = {
             name: (tensors[name], torch.from_numpy(split.labels)) for name, split in splits.items()
         }
-        val = data["val"] if self.schedule.select == "val_loss" else None
+        val = data["val"] if schedule.select == "val_loss" else None
         with torch.random.fork_rng(devices=[]), torch.enable_grad(), flush_denormals():
             torch.manual_seed(self.seed)
             self.history_, self.best_epoch_ = self._trainer.fit(
-                data["train"], val, self.schedule, self._reporter
+                data["train"], val, schedule, self.reporter
             )
         self.classes_ = np.arange(classes)
         return self
 
-    def _inputs(self, dataset: Dataset) -> Inputs:
+    def _inputs(self, dataset: Dataset, strict: bool) -> Inputs:
         return load_inputs(
-            dataset, self.network_, self.at_, self.cache, self.device, self._reporter
+            dataset,
+            self.network_,
+            self.at_,
+            cache=str(self.cache),
+            device=self.device,
+            strict=strict,
+            reporter=self.reporter,
         )
 
     def _prepare(self, device: torch.device) -> Any:
@@ -148,34 +171,47 @@ class FineTuneClassifier:
 
         return pixels if self.at_ == PIXELS else activations
 
+    def _ask(self, split: Split, strict: bool) -> tuple[NDArray[np.float64], Split]:
+        """Return probabilities, and the split of the images that could be decoded."""
+        known = self.inputs_.dataset.splits
+        name = next((n for n, s in known.items() if s is split), None)
+        if name is not None:
+            inputs, kept = self.inputs_.tensors[name], split
+        else:
+            found = self._inputs(self.inputs_.dataset.with_splits({"asked": split}), strict)
+            inputs, kept = found.tensors["asked"], found.dataset.splits["asked"]
+        chances: NDArray[np.float64] = self._trainer.logits(inputs).double().softmax(1).numpy()
+        return chances, kept
+
     def predict_proba(self, split: Split) -> NDArray[np.float64]:
         """Return probabilities (n, n_classes) for every image of a split.
 
         Raises
         ------
         FeatbenchError
-            When an image cannot be decoded.
+            When an image cannot be decoded: a row would be missing.
         """
-        known = self.inputs_.dataset.splits
-        name = next((n for n, s in known.items() if s is split), None)
-        if name is not None:
-            inputs = self.inputs_.tensors[name]
-        else:
-            asked = self._inputs(self.inputs_.dataset.with_splits({"asked": split}))
-            if asked.skipped:
-                raise FeatbenchError("{}: cannot be decoded ({})".format(*asked.skipped[0]))
-            inputs = asked.tensors["asked"]
-        chances: NDArray[np.float64] = self._trainer.logits(inputs).double().softmax(1).numpy()
-        return chances
+        return self._ask(split, strict=True)[0]
 
     def predict(self, split: Split) -> NDArray[np.int64]:
-        """Return the label of every image of a split, (n,)."""
+        """Return the label of every image of a split, (n,); raises as ``predict_proba``."""
         labels: NDArray[np.int64] = self.predict_proba(split).argmax(axis=1)
         return labels
 
     def score(self, split: Split) -> float:
-        """Return the accuracy on a split, a fraction."""
-        return float((self.predict(split) == split.labels).mean())
+        """Return the accuracy on the images of a split that can be decoded, a fraction."""
+        chances, kept = self._ask(split, strict=False)
+        return float((chances.argmax(axis=1) == kept.labels).mean())
+
+
+def _check_enough(dataset: Dataset, needs_validation: bool) -> None:
+    """Refuse data that nothing can be learned from, before any time is spent."""
+    counts = {name: len(split) for name, split in dataset.splits.items()}
+    if len(np.unique(dataset.train.labels)) < 2 or (needs_validation and not counts.get("val")):
+        raise UsageError(
+            f"{dataset.source}: too few images to train on ({counts}); training needs two classes, "
+            "and selecting an epoch a validation image: add images, or use select=last"
+        )
 
 
 def _start_from(head: LinearHead, network: Network) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from featbench.datasets import Dataset, Split
-from featbench.extraction import batches, decoded, extract
+from featbench.errors import FeatbenchError
+from featbench.extraction import Decoder, Item, batches, extract
 from featbench.networks import PIXELS, Network
 from featbench.progress import Reporter
 
@@ -35,7 +36,14 @@ class Inputs:
 
 
 def load_inputs(
-    dataset: Dataset, network: Network, at: str, cache: str, device: str, reporter: Reporter
+    dataset: Dataset,
+    network: Network,
+    at: str,
+    *,
+    cache: str,
+    device: str,
+    strict: bool,
+    reporter: Reporter,
 ) -> Inputs:
     """Return what the part of ``network`` above the cut ``at`` takes.
 
@@ -43,9 +51,16 @@ def load_inputs(
     decoded pixels themselves are held in memory.
     """
     if at == PIXELS:
-        return _pixels(dataset, network, reporter)
+        return _pixels(dataset, network, strict, reporter)
     found = extract(
-        dataset, network, layer=at, pooling="none", cache=cache, device=device, reporter=reporter
+        dataset,
+        network,
+        layer=at,
+        pooling="none",
+        cache=cache,
+        device=device,
+        strict=strict,
+        reporter=reporter,
     )
     return Inputs(
         found.dataset,
@@ -60,32 +75,38 @@ def load_inputs(
     )
 
 
-def _pixels(dataset: Dataset, network: Network, reporter: Reporter) -> Inputs:
+def _pixels(dataset: Dataset, network: Network, strict: bool, reporter: Reporter) -> Inputs:
     tensors, kept, skipped = {}, {}, []
     for name, split in dataset.splits.items():
         tensors[name], rows, broken = _decode_all(split, network, f"decode {name}", reporter)
         kept[name] = split.take(rows) if broken else split
-        skipped += [(split.ids[i], reason) for i, reason in broken.items()]
-    costs = {
-        "extract_seconds": 0.0,
-        "extract_seconds_cold": 0.0,
-        "rows_computed": 0,
-        "rows_cached": 0,
-    }
+        skipped += list(broken.items())
+    if strict and skipped:
+        first, reason = skipped[0]
+        raise FeatbenchError(f"{dataset.source}: {first} cannot be decoded ({reason})")
+    costs = dict.fromkeys(("extract_seconds", "extract_seconds_cold"), 0.0)
+    costs |= dict.fromkeys(("rows_computed", "rows_cached"), 0)
     return Inputs(dataset.with_splits(kept), tensors, tuple(skipped), costs)
 
 
 def _decode_all(
     split: Split, network: Network, label: str, reporter: Reporter
-) -> tuple[torch.Tensor, list[int], dict[int, str]]:
+) -> tuple[torch.Tensor, list[int], dict[str, str]]:
+    """Return all pixels in memory, which images they are, and why the others are broken."""
     channels, height, width = network.preprocessing.shape
     whole = np.empty((len(split), height, width, channels), np.uint8)
-    broken: dict[int, str] = {}
-    rows: list[int] = []
+    decoder = Decoder(network.preprocessing)
+    items = [Item(d, p) for d, p in zip(split.digests, split.pictures, strict=True)]
+    done = 0
     with reporter.bar(label, len(split)) as bar:
-        stream = decoded(split.pictures, network.preprocessing)
-        for numbers, pixels in batches(stream, 64, broken):
-            whole[len(rows) : len(rows) + len(numbers)] = pixels
-            rows += numbers
-            bar.advance(len(numbers))
-    return torch.from_numpy(whole[: len(rows)]), rows, broken
+        for keys, pixels in batches(decoder.in_turns(items, 256), 256):
+            whole[done : done + len(keys)] = pixels
+            done += len(keys)
+            bar.advance(len(keys))
+    rows = [i for i, name in enumerate(split.digests) if name not in decoder.broken]
+    broken = {
+        split.ids[i]: decoder.broken[name]
+        for i, name in enumerate(split.digests)
+        if name in decoder.broken
+    }
+    return torch.from_numpy(whole[:done]), rows, broken

@@ -54,6 +54,9 @@ class Schedule:
             raise UsageError(f"optimizer={self.optimizer!r}: expected {', '.join(OPTIMIZERS)}")
         if self.select not in SELECT:
             raise UsageError(f"select={self.select!r}: expected {', '.join(SELECT)}")
+        numbers = (self.epochs, self.batch, self.lr, self.weight_decay)
+        if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers):
+            raise UsageError(f"epochs, batch, lr and weight_decay need to be numbers; got {self}")
         if self.epochs < 1 or self.batch < 1 or self.lr <= 0 or self.weight_decay < 0:
             raise UsageError(
                 "epochs and batch need to be at least 1, lr above 0, weight_decay 0 or "

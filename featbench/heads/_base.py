@@ -1,10 +1,11 @@
 """What every head shares: scikit-learn's contract, checks, and a preprocessing of the features."""
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 from sklearn.utils.metaestimators import available_if
@@ -182,4 +183,19 @@ def create_head(name: str, **settings: Any) -> Head:
             )
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     head.set_params(**settings)
+    if settings:
+        _try_out(name, head)
     return head
+
+
+def _try_out(name: str, head: Head) -> None:
+    """Fit a copy on a few made-up rows: a wrong value is found before any work is done."""
+    rows = np.random.default_rng(0).normal(size=(12, 3))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            clone(head).fit(rows, np.arange(12) % 2)
+    except Exception as error:  # scikit-learn, torch and others' heads raise anything
+        reason = " ".join(str(error).split())
+        given = ", ".join(f"{k}={v}" for k, v in head.get_params().items())
+        raise UsageError(f"head {name} cannot work so: {reason} ({given})") from error

@@ -83,7 +83,11 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: NDArray[Any], y: NDArray[Any]) -> Self:
-        """Train on all rows for ``epochs`` passes."""
+        """Train on all rows for ``epochs`` passes; raises ValueError for impossible settings."""
+        if self.epochs < 1 or self.batch_size < 1 or self.lr <= 0 or not 0 <= self.dropout < 1:
+            raise ValueError(
+                "epochs and batch_size need to be 1 or more, lr above 0, dropout in [0, 1)"
+            )
         keep_memory()
         self.classes_, labels = np.unique(y, return_inverse=True)
         rows = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))

@@ -1,7 +1,14 @@
 """What is computed: pretrained backbones, small networks, weights, blocks, and the cut."""
 
 from featbench.networks._blocks import Block
-from featbench.networks._network import Cut, FrozenPrefix, Network, create_network
+from featbench.networks._fuse import fuse
+from featbench.networks._network import (
+    Cut,
+    FrozenPrefix,
+    Network,
+    check_network,
+    create_network,
+)
 from featbench.networks._preprocessing import Preprocessing
 from featbench.networks._registry import (
     NETWORKS,
@@ -22,7 +29,9 @@ __all__ = [
     "FrozenPrefix",
     "Network",
     "Preprocessing",
+    "check_network",
     "create_network",
+    "fuse",
     "register_network",
     "register_small",
     "small_networks",

@@ -2,8 +2,10 @@
 
 import functools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,7 +16,7 @@ from featbench.networks._blocks import Block, find_blocks
 from featbench.networks._registry import NETWORKS, Built
 from featbench.networks._trace import FEATURES, PIXELS, Trace, trace, weight_count
 from featbench.networks._weights import load_strictly, read_weights, sha256_of_tensors
-from featbench.networks.timm_zoo import PREFIX, build_timm
+from featbench.networks.timm_zoo import PREFIX, build_timm, check_timm
 
 
 class FrozenPrefix(nn.Module):
@@ -37,10 +39,9 @@ class FrozenPrefix(nn.Module):
         super().train(False)
         return self
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the value at the cut for normalised pixels (n, channels, height, width)."""
-        value: torch.Tensor = self.body(x)
-        return value
+    def forward(self, x: torch.Tensor) -> Any:
+        """Return the value at the cut, or the tuple of several, for normalised pixels."""
+        return self.body(x)
 
 
 @dataclass(frozen=True)
@@ -142,14 +143,7 @@ class Network:
         if at == PIXELS:
             self.module.requires_grad_(True)
             return Cut(at, FrozenPrefix(nn.Identity()), self.module)
-        if at not in self.layers:
-            why = ""
-            if self.trace is None:
-                why = f" (its forward cannot be traced: {self.untraced_because})"
-            raise UsageError(
-                f"{self.name} cannot be cut at {at!r}{did_you_mean(at, self.layers)}{why} "
-                f"Places: {', '.join(self.layers)}"
-            )
+        self._check_place(at)
         if self.trace is None:
             before: nn.Module = _BeforeClassifier(self.module, self.classifier)
             after: nn.Module = self.module.get_submodule(self.classifier)
@@ -158,6 +152,34 @@ class Network:
             before, after = self.trace.build(None, place), self.trace.build(place, None)
         after.requires_grad_(True)
         return Cut(at, FrozenPrefix(before), after)
+
+    def taps(self, layers: Sequence[str]) -> FrozenPrefix:
+        """Return one frozen module that gives the values at several layers from one forward.
+
+        Parameters
+        ----------
+        layers : sequence of str
+            Of ``layers``; its forward returns a tuple in this order.
+
+        Raises
+        ------
+        UsageError
+            When the network cannot be cut at one of them.
+        """
+        for layer in layers:
+            self._check_place(layer)
+        if self.trace is None:
+            return FrozenPrefix(_Single(_BeforeClassifier(self.module, self.classifier)))
+        return FrozenPrefix(self.trace.taps(layers))
+
+    def _check_place(self, at: str) -> None:
+        if at in self.layers:
+            return
+        why = f" (its forward cannot be traced: {self.untraced_because})" if not self.trace else ""
+        raise UsageError(
+            f"{self.name} cannot be cut at {at!r}{did_you_mean(at, self.layers)}{why} "
+            f"Places: {', '.join(self.layers)}"
+        )
 
     def place_of(self, blocks: int | str) -> str:
         """Return where to cut so that the last blocks train.
@@ -232,6 +254,17 @@ class _BeforeClassifier(nn.Module):
         return seen[-1]
 
 
+class _Single(nn.Module):
+    """Gives a module's value as a tuple of one."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.module(x),)
+
+
 def find_classifier(module: nn.Module) -> str:
     """Return the name of the final Linear or 1×1 convolution; empty for a headless network."""
     if hasattr(module, "get_classifier"):  # timm says which
@@ -262,6 +295,20 @@ def replace_classifier(module: nn.Module, classes: int) -> None:
         )
     owner, _, leaf = name.rpartition(".")
     setattr(module.get_submodule(owner), leaf, new)
+
+
+def check_network(name: str) -> None:
+    """Raise UsageError for a network that there is not.
+
+    Parameters
+    ----------
+    name : str
+        As in ``create_network``.
+    """
+    if name.startswith(PREFIX):
+        check_timm(name)
+    else:
+        NETWORKS[name]
 
 
 def create_network(

@@ -7,6 +7,7 @@ can be cut in two. Constants (class token, position embedding) go to the side th
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,6 +110,29 @@ class Trace:
         with warnings.catch_warnings():  # fx warns of names that shadow; the parts are exact
             warnings.simplefilter("ignore")
             return fx.GraphModule({name: self.parts[name] for name in used}, graph)
+
+    def taps(self, places: Sequence[str]) -> fx.GraphModule:
+        """Return what runs up to the last of these places; it gives the values at all of them.
+
+        A value that is written into later is copied first.
+        """
+        ends = [self.places[name] for name in places]
+        whole = self.build(None, max(ends, key=lambda node: self.alone_from[node]))
+        by_name = {node.name: node for node in whole.graph.nodes}
+        (output,) = (node for node in whole.graph.nodes if node.op == "output")
+        values = []
+        for end in ends:
+            value = by_name[end.name]
+            if end in self.overwritten and value is not output.args[0]:
+                with whole.graph.inserting_after(value):
+                    copied = whole.graph.call_method("clone", (value,))
+                values.append(copied)
+            else:
+                values.append(value)
+        output.args = (tuple(values),)
+        whole.graph.lint()
+        whole.recompile()
+        return whole
 
     def weighted(self) -> list[tuple[int, str]]:
         """Return (index, name) of every node with weights, in the order they are used."""

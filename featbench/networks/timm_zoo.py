@@ -24,12 +24,7 @@ def build_timm(name: str, weights: str) -> Built:
     weights : str
         ``default``, ``random``, or a pretrained tag of that model.
     """
-    model = name.removeprefix(PREFIX)
-    stem, _, tag = model.partition(".")
-    if not timm.is_model(stem):
-        raise UsageError(
-            f"--backbone {name}: timm has no such model{did_you_mean(stem, timm.list_models())}"
-        )
+    stem, tag = check_timm(name)
     if weights not in ("default", "random"):
         tag = weights
     tags = [full.partition(".")[2] for full in timm.list_pretrained(stem)]
@@ -48,6 +43,21 @@ def build_timm(name: str, weights: str) -> Built:
     config = resolve_model_data_config(module)
     used = "random" if weights == "random" else module.pretrained_cfg.get("tag") or "default"  # type: ignore[union-attr,operator]
     return Built(module, str(used), preprocessing_of(config))
+
+
+def check_timm(name: str) -> tuple[str, str]:
+    """Return a model's name and tag; raise UsageError when timm has no such model.
+
+    Parameters
+    ----------
+    name : str
+        With the prefix ``timm/``.
+    """
+    stem, _, tag = name.removeprefix(PREFIX).partition(".")
+    if not timm.is_model(stem):
+        hint = did_you_mean(stem, timm.list_models())
+        raise UsageError(f"network {name}: timm has no such model{hint}")
+    return stem, tag
 
 
 def preprocessing_of(config: dict[str, Any]) -> Preprocessing:

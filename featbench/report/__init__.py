@@ -1,15 +1,28 @@
 """Results become tables, pictures and one HTML page."""
 
-from featbench.report._page import write_report
-from featbench.report._statistics import wilson_interval
-from featbench.report._table import FORMATS, as_csv, as_json, as_markdown, footnote
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "FORMATS",
-    "as_csv",
-    "as_json",
-    "as_markdown",
-    "footnote",
-    "wilson_interval",
-    "write_report",
-]
+from featbench.lazy import exporter
+
+if TYPE_CHECKING:
+    from featbench.report._page import write_report as write_report
+    from featbench.report._statistics import wilson_interval as wilson_interval
+    from featbench.report._table import FORMATS as FORMATS
+    from featbench.report._table import as_csv as as_csv
+    from featbench.report._table import as_json as as_json
+    from featbench.report._table import as_markdown as as_markdown
+    from featbench.report._table import footnote as footnote
+
+_HOMES = {
+    "FORMATS": "_table",
+    "as_csv": "_table",
+    "as_json": "_table",
+    "as_markdown": "_table",
+    "footnote": "_table",
+    "wilson_interval": "_statistics",
+    "write_report": "_page",
+}
+
+__all__ = sorted(_HOMES)
+
+__getattr__ = exporter(__name__, _HOMES)

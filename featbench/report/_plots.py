@@ -8,8 +8,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from featbench.experiments import FINE_TUNE, Result
-from featbench.networks import PIXELS
+from featbench.experiments import FINE_TUNE, FROM_PIXELS, Result
 from featbench.report._statistics import wilson_interval
 
 # Okabe and Ito's palette: told apart by colour-blind eyes, and by lightness in greyscale
@@ -27,7 +26,7 @@ _STYLE: Any = {
 def label_of(result: Result) -> str:
     """Return a short name for a run in a picture."""
     what = result.method
-    if result.cut == PIXELS:
+    if result.cut == FROM_PIXELS:
         what = "from scratch" if result.weights == "random" else f"{what} whole"
     elif result.method == FINE_TUNE:
         what += f" {result.cut} on"
@@ -82,14 +81,9 @@ def training_curves(histories: Sequence[tuple[str, pd.DataFrame]]) -> str:
                 color=colour,
                 linewidth=1.2,
             )
-            if f"val_{value}" in history:
-                axes.plot(
-                    history["epoch"],
-                    scale * history[f"val_{value}"],
-                    color=colour,
-                    label=label,
-                    linewidth=1.8,
-                )
+            validated = scale * history.get(f"val_{value}", float("nan"))
+            epochs = history["epoch"]
+            axes.plot(epochs, validated + 0 * epochs, color=colour, label=label, linewidth=1.8)
         axes.set_xlabel("epoch")
         axes.set_ylabel(unit)
         if value == "loss":

@@ -31,6 +31,11 @@ def _method(result: Result) -> str:
     return f"{result.method} from {warm}" if warm else result.method
 
 
+def _given(result: Result) -> str:
+    given = {k: v for k, v in result.given.items() if k not in ("warm_start", "random_state")}
+    return ", ".join(f"{k}={v}" for k, v in given.items())
+
+
 def _published(result: Result) -> str:
     if result.published_test_accuracy is None or result.test_accuracy is None:
         return _percent(result.published_test_accuracy)
@@ -44,6 +49,10 @@ COLUMNS: dict[str, Callable[[Result], str]] = {
     "weights": lambda r: r.weights,
     "trained from": lambda r: r.cut,
     "method": _method,
+    "settings": _given,
+    "seed": lambda r: str(r.seed),
+    "split seed": lambda r: str(r.split_seed),
+    "a class": lambda r: NONE if r.n_per_class is None else str(r.n_per_class),
     "test %": lambda r: "failed" if r.status != "ok" else _percent(r.test_accuracy),
     "95% interval": _interval,
     "train %": lambda r: _percent(r.train_accuracy),
@@ -57,12 +66,18 @@ COLUMNS: dict[str, Callable[[Result], str]] = {
 
 
 def rows_of(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
-    """Return headings and rows as text; a column in which nobody has a value is left out."""
-    columns = {
-        name: text for name, text in COLUMNS.items()
-        if name != "published %" or any(r.published_test_accuracy is not None for r in results)
-    }  # fmt: skip
-    return list(columns), [[text(r) for text in columns.values()] for r in results]
+    """Return headings and rows as text, without columns that tell nothing here."""
+    columns = {name: [text(r) for r in results] for name, text in COLUMNS.items()}
+    shown = [name for name, cells in columns.items() if _tells(name, cells)]
+    return shown, [list(row) for row in zip(*(columns[name] for name in shown), strict=True)]
+
+
+def _tells(name: str, cells: Sequence[str]) -> bool:
+    if name in ("seed", "split seed", "a class"):
+        return len(set(cells)) > 1
+    if name in ("settings", "published %"):
+        return any(cell not in ("", NONE) for cell in cells)
+    return True
 
 
 def as_markdown(results: Sequence[Result]) -> str:

@@ -24,14 +24,18 @@ def test_nothing_said_means_digits_and_the_bundled_network() -> None:
 
 
 def test_options_then_the_file_then_the_last_extraction() -> None:
-    last = settle(Choice("digits", "resnet18", "random", limit=5), remember=False)
+    last = settle(Choice("digits", "resnet18", "random", seed=3, limit=5), remember=False)
     last.cache.mkdir()
     remember_extraction(last)
     after = settle(Choice(), remember=True)
     assert (after.backbone, after.weights, after.limit) == ("resnet18", "random", 5)
+    assert after.seed == 3
     assert settle(Choice(), remember=False).backbone == "efficientnet_lite0"
     assert settle(Choice(backbone="vgg16"), remember=True).weights == "default"
-    assert settle(Choice(backbone="resnet18"), remember=True).limit is None
+    assert settle(Choice(backbone="resnet18"), remember=True).limit == 5
+    assert settle(Choice("digits"), remember=True).limit is None
+    assert settle(Choice("digits"), remember=True).weights == "random"
+    assert "weights random (as in the last extraction)" in after.said
     write_project("photos.zip", "vgg16")
     assert settle(Choice(), remember=True).backbone == "vgg16"
     assert settle(Choice(), remember=True).data == "photos.zip"

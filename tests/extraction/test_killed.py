@@ -16,16 +16,16 @@ from tests.conftest import make_photos
 SLOW_EXTRACTION = """
 import sys, time
 from featbench.datasets import load_dataset
-from featbench.extraction import _engine, _store, extract
+from featbench.extraction import _tuning, _store, extract
 _store.SHARD_ROWS = 8
-forward = _engine.Engine.__call__
+forward = _tuning.Running.__call__
 def slowly(self, pixels):
     time.sleep(0.05)
     return forward(self, pixels)
-_engine.Engine.__call__ = slowly
+_tuning.Running.__call__ = slowly
 print("begun", flush=True)
 try:
-    extract(load_dataset(sys.argv[1]), "lenet5", cache=sys.argv[2], batch=8)
+    extract(load_dataset(sys.argv[1]), "lenet5", cache=sys.argv[2], batch=8, engine="eager")
 except KeyboardInterrupt:
     sys.exit(130)
 """
@@ -35,7 +35,9 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_in_the_middle(how: signal.Signals, tmp_path: Path) -> None:
     photos = make_photos(tmp_path / "photos", {"train": 60, "test": 20}, size=12)
-    undisturbed = extract(load_dataset(photos), "lenet5", cache=tmp_path / "clean", batch=8)
+    undisturbed = extract(
+        load_dataset(photos), "lenet5", cache=tmp_path / "clean", batch=8, engine="eager"
+    )
     cache = tmp_path / "cache"
     for wait in (0.1, 0.35, 0.7):
         process = subprocess.Popen(
@@ -50,7 +52,7 @@ def test_killed_in_the_middle(how: signal.Signals, tmp_path: Path) -> None:
         process.stdout.close()
     before = len(list(cache.glob("*/*.h5")))
     assert before, "no shard was finished before the kill"
-    resumed = extract(load_dataset(photos), "lenet5", cache=cache, batch=8)
+    resumed = extract(load_dataset(photos), "lenet5", cache=cache, **options)
     assert resumed.rows_cached >= 8
     assert resumed.rows_computed + resumed.rows_cached == 240
     for name, part in undisturbed.splits.items():

@@ -12,7 +12,7 @@ import pytest
 from featbench import files
 from featbench.datasets import load_dataset
 from featbench.errors import DamagedCacheError, FeatbenchError
-from featbench.extraction import Features, _shard, extract
+from featbench.extraction import Features, _shard, _store, extract
 from featbench.extraction._shard import Shard, read_shard
 from featbench.progress import Reporter
 
@@ -123,23 +123,22 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing_finished(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = tmp_path / "cache"
-    written = 0
+    written = []
 
-    def refuse(descriptor: int) -> None:
-        nonlocal written
-        written += 1
-        if written > 3:  # space.json and its folder, one shard
+    def refuse(path: Path, content: bytes) -> None:
+        if len(written) == 2:
             raise OSError(28, "No space left on device")
-
-    from featbench.extraction import _store
+        written.append(path)
+        files.write_whole(path, content)
 
     monkeypatch.setattr(_store, "SHARD_ROWS", 8)
-    monkeypatch.setattr(files.os, "fsync", refuse)
+    monkeypatch.setattr(_shard, "write_whole", refuse)
     with pytest.raises(FeatbenchError, match=r"No space left.*finished shards are kept"):
         extract(load_dataset(photos), "lenet5", cache=cache, batch=8)
     monkeypatch.undo()
     assert not list(cache.glob("*/*.tmp"))
     kept = sum(len(read_shard(path).images) for path in shards(cache))
+    assert kept == 16
     assert run(photos, cache).rows_computed == 48 - kept
 
 

@@ -128,7 +128,7 @@ def test_a_diverging_run_stops_with_the_place_and_advice(data: Dataset, tmp_path
         ({"optimizer": "adamw2"}, "expected adam, sgd"),
         ({"select": "test_loss"}, "expected val_loss, last"),
         ({"epochs": 0}, "at least 1"),
-        ({"learning_rate": 1.0}, "known: optimizer"),
+        ({"lr": "fast"}, "need to be numbers"),
     ],
 )
 def test_wrong_settings_say_what_is_known(

@@ -10,6 +10,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from featbench.errors import UsageError
 from featbench.heads import HEADS, create_head
 
 X, Y = load_iris(return_X_y=True)
@@ -60,7 +61,9 @@ class TestEveryHead:
             head.fit(np.where(X > 7, np.nan, X), Y)
         with pytest.raises(ValueError, match="one class"):
             head.fit(X, np.zeros(150, int))
+        with pytest.raises(UsageError, match="preprocess='x'"):
+            create_head(name, preprocess="x")
         with pytest.raises(ValueError, match="preprocess='x'"):
-            create_head(name, preprocess="x").fit(X, Y)
+            create_head(name).set_params(preprocess="x").fit(X, Y)
         with pytest.raises(ValueError, match="features"):
             head.fit(X, Y).predict(X[:, :2])

@@ -1,5 +1,6 @@
 """What single heads promise beyond the contract."""
 
+import importlib
 import textwrap
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from sklearn.utils.estimator_checks import check_estimator
 
 from featbench.errors import UsageError
 from featbench.heads import HEADS, Head, create_head, register_head
@@ -65,6 +67,24 @@ def test_what_is_not_one_linear_layer_says_so(name: str) -> None:
         create_head(name).fit(X, Y).linear_layer()
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("logreg", {"C": "abc"}),
+        ("logreg", {"C": -1}),
+        ("svm-rbf", {"gamma": "big"}),
+        ("mlp", {"hidden": 5}),
+        ("mlp", {"epochs": 0}),
+        ("mlp", {"lr": "fast"}),
+    ],
+)
+def test_a_value_that_cannot_be_is_found_before_any_work(
+    name: str, settings: dict[str, object]
+) -> None:
+    with pytest.raises(UsageError, match=f"head {name} cannot work"):
+        create_head(name, **settings)
+
+
 def test_the_mlps_seed_decides() -> None:
     first, same, other = (
         create_head("mlp", random_state=s).fit(X, Y).predict_proba(X) for s in (0, 0, 1)
@@ -96,13 +116,19 @@ def test_a_head_is_registered_once_and_from_outside(monkeypatch: pytest.MonkeyPa
     assert fresh["theirs"] is HEADS["logreg"]
 
 
-def test_contributing_shows_a_head_that_works(tmp_path: Path) -> None:
+def test_contributing_shows_a_head_that_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
     code = textwrap.dedent(text.split("```python\n")[1].split("```")[0])
-    name = "nearest-mean"
+    name = "least-squares"
     assert f'@register_head("{name}")' in code
     try:
-        exec(compile(code, "nearest_mean.py", "exec"), {"__name__": "example"})
+        (tmp_path / "least_squares.py").write_text(code)
+        monkeypatch.syspath_prepend(tmp_path)
+        importlib.import_module("least_squares")
         assert create_head(name).fit(X, Y).score(X, Y) > 0.9
+        checked = check_estimator(create_head(name), on_fail=None, on_skip=None)
+        assert [c["check_name"] for c in checked if c["status"] == "failed"] == []
     finally:
         HEADS._entries.pop(name, None)

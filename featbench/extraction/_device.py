@@ -1,0 +1,33 @@
+"""Where to compute."""
+
+import torch
+
+from featbench.errors import UsageError
+from featbench.machine import keep_memory
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device to compute on; the allocator is told to keep its memory.
+
+    Parameters
+    ----------
+    name : str
+        ``auto`` (CUDA, else Apple's mps, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    Raises
+    ------
+    UsageError
+        When this machine has no such device.
+    """
+    keep_memory()
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"--device {name}: not usable here ({reason}); use auto or cpu") from error
+    return device

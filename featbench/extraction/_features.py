@@ -1,0 +1,86 @@
+"""What an extraction returns: rows by split, and what they cost."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featbench.datasets import Dataset
+from featbench.extraction._spec import FeatureSpec
+
+
+@dataclass(frozen=True)
+class FeatureSplit:
+    """The features of one split: ids, labels and rows in one order.
+
+    Parameters
+    ----------
+    X : ndarray of float32, shape (n, d), (n, ...), or (n, views, ...) for more than one view
+        One row an image.
+    y : ndarray of int64, shape (n,)
+        Labels, indices into the data set's classes.
+    ids : tuple of str
+        The images' ids.
+    """
+
+    X: NDArray[np.float32]
+    y: NDArray[np.int64]
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Features:
+    """The rows of one layer, split by split.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Without the images that could not be decoded.
+    spec : FeatureSpec
+        The feature space.
+    splits : dict of str to FeatureSplit
+        As the data set's.
+    rows_computed, rows_cached : int
+        How many different images (times views) were run now, and how many came from the store.
+    seconds, seconds_cold : float
+        Wall time spent now, and what it would have been without the cache.
+    skipped : tuple of (str, str)
+        Id and reason for every image that cannot be decoded.
+    engine : str
+        What computed the rows.
+    """
+
+    dataset: Dataset
+    spec: FeatureSpec
+    splits: dict[str, FeatureSplit]
+    rows_computed: int
+    rows_cached: int
+    seconds: float
+    seconds_cold: float
+    skipped: tuple[tuple[str, str], ...]
+    engine: str = ""
+
+    @property
+    def rows_total(self) -> int:
+        """Different images (times views) there are rows for."""
+        return self.rows_computed + self.rows_cached
+
+    def describe(self) -> str:
+        """Return one line: what was computed, what was in the cache, how fast."""
+        if not self.rows_computed:
+            return f"nothing to compute, all {self.rows_cached:,} rows are in the cache"
+        rate = self.rows_computed / max(self.seconds, 1e-9)
+        return (
+            f"{self.rows_computed:,} rows computed, {self.rows_cached:,} from the cache, in "
+            f"{self.seconds:.1f} s ({rate:.0f} images/s)"
+        )
+
+    @property
+    def train(self) -> FeatureSplit:
+        """The training split's rows."""
+        return self.splits["train"]
+
+    @property
+    def test(self) -> FeatureSplit:
+        """The test split's rows."""
+        return self.splits["test"]
