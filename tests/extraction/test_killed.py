@@ -35,9 +35,8 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_in_the_middle(how: signal.Signals, tmp_path: Path) -> None:
     photos = make_photos(tmp_path / "photos", {"train": 60, "test": 20}, size=12)
-    undisturbed = extract(
-        load_dataset(photos), "lenet5", cache=tmp_path / "clean", batch=8, engine="eager"
-    )
+    options = {"batch": 8, "engine": "eager"}
+    undisturbed = extract(load_dataset(photos), "lenet5", cache=tmp_path / "clean", **options)
     cache = tmp_path / "cache"
     for wait in (0.1, 0.35, 0.7):
         process = subprocess.Popen(
