@@ -27,7 +27,12 @@ def extract(
     data: options.Data = None,
     weights: options.Weights = None,
     output: Annotated[
-        Path | None, Option("-o", "--output", help="Also write one .h5 file: X, y, id, split.")
+        Path | None,
+        Option(
+            "-o",
+            "--output",
+            help="Also write one plain file (.h5, .npz, .parquet): X, y, id, split.",
+        ),
     ] = None,
     layer: Annotated[
         list[str] | None, Option(help="A layer (again for more); default: features.")

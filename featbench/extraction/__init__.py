@@ -1,7 +1,15 @@
 """Runs what lies below a cut, once: engines, store, and the spec that is the cache's key."""
 
+from featbench.extraction._cache import (
+    SpaceInfo,
+    compact,
+    find_space,
+    prune,
+    spaces,
+    verify,
+)
 from featbench.extraction._device import choose_device
-from featbench.extraction._export import export
+from featbench.extraction._export import export, export_space
 from featbench.extraction._extract import extract, extract_layers
 from featbench.extraction._features import Features, FeatureSplit
 from featbench.extraction._pipeline import Decoder, Item, batches
@@ -13,10 +21,17 @@ __all__ = [
     "FeatureSplit",
     "Features",
     "Item",
+    "SpaceInfo",
     "batches",
     "choose_device",
+    "compact",
     "export",
+    "export_space",
     "extract",
     "extract_layers",
+    "find_space",
+    "prune",
+    "spaces",
     "spec_of",
+    "verify",
 ]

@@ -1,14 +1,21 @@
-"""One plain HDF5 file for readers without featbench: X, y, id, split, and what they are."""
+"""Plain files for readers without featbench: HDF5, .npz or Parquet, by the file's ending."""
 
+import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
-from featbench.errors import FeatbenchError
+from featbench.errors import FeatbenchError, UsageError
+from featbench.extraction._cache import SpaceInfo
 from featbench.extraction._features import Features
+from featbench.extraction._shard import read_shard
 from featbench.files import write_whole
+
+Columns = Mapping[str, Any]
 
 
 def export(features: Features, path: Path) -> None:
@@ -19,31 +26,102 @@ def export(features: Features, path: Path) -> None:
     features : Features
         What to write.
     path : Path
-        The .h5 file. It holds ``X`` (n, d) float32, ``y`` (n,) int64, ``id`` and ``split`` (n,)
-        strings; its attributes are ``classes`` and ``spec`` (the feature space as JSON).
+        A .h5, .npz or .parquet file. It holds ``X`` (n, d) float32, ``y`` (n,) int64, ``id`` and
+        ``split`` (n,) text, and says what they are: ``classes``, ``dataset``, and ``spec``, the
+        feature space as JSON.
 
     Raises
     ------
+    UsageError
+        For another ending.
     FeatbenchError
         When the file cannot be written.
     """
     parts = features.splits
-    with h5py.File("export", "w", driver="core", backing_store=False) as file:
-        file.attrs["spec"] = features.spec.as_json()
-        file.attrs["dataset"] = features.dataset.name
-        file.attrs["classes"] = json.dumps(features.dataset.classes)
-        file["X"] = np.concatenate([part.X for part in parts.values()])
-        file["y"] = np.concatenate([part.y for part in parts.values()])
-        text = h5py.string_dtype()
-        names = [name for part in parts.values() for name in part.ids]
-        ids = [name.encode("utf-8", "surrogateescape") for name in names]
-        sides = [side for side, part in parts.items() for _ in part.ids]
-        file.create_dataset("id", data=ids, dtype=text)
-        file.create_dataset("split", data=sides, dtype=text)
-        file.flush()
-        content = file.id.get_file_image()
+    columns = {
+        "X": np.concatenate([part.X for part in parts.values()]),
+        "y": np.concatenate([part.y for part in parts.values()]),
+        "id": [name for part in parts.values() for name in part.ids],
+        "split": [side for side, part in parts.items() for _ in part.ids],
+    }
+    about = {
+        "spec": features.spec.as_json(),
+        "dataset": features.dataset.name,
+        "classes": json.dumps(features.dataset.classes),
+    }
+    _write(path, columns, about)
+
+
+def export_space(space: SpaceInfo, path: Path) -> int:
+    """Write all rows of a space to one file, and return how many.
+
+    Parameters
+    ----------
+    space : SpaceInfo
+        Which.
+    path : Path
+        A .h5, .npz or .parquet file: ``X``, ``image`` (the sha256 of the content), ``view``.
+
+    Raises
+    ------
+    FeatbenchError
+        When a shard is damaged, the space is empty, or the file cannot be written.
+    """
+    shards = [read_shard(shard) for shard in space.shards]
+    if not shards:
+        raise FeatbenchError(f"{space.folder}: holds no rows")
+    columns: Columns = {
+        "X": np.concatenate([shard.rows for shard in shards]),
+        "image": [name.decode() for shard in shards for name in shard.images],
+        "view": np.concatenate([shard.views for shard in shards]),
+    }
+    _write(path, columns, {"spec": json.dumps(space.description.get("spec", {}))})
+    return len(columns["view"])
+
+
+def _write(path: Path, columns: Columns, about: Mapping[str, str]) -> None:
+    writers = {".h5": _as_hdf5, ".hdf5": _as_hdf5, ".npz": _as_npz, ".parquet": _as_parquet}
+    if path.suffix not in writers:
+        raise UsageError(f"-o {path}: expected a file that ends with {', '.join(writers)}")
+    content = writers[path.suffix](columns, about)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
     except OSError as error:
         raise FeatbenchError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _as_hdf5(columns: Columns, about: Mapping[str, str]) -> bytes:
+    with h5py.File("export", "w", driver="core", backing_store=False) as file:
+        file.attrs.update(about)
+        for name, values in columns.items():
+            if isinstance(values, np.ndarray):
+                file[name] = values
+            else:
+                text = [value.encode("utf-8", "surrogateescape") for value in values]
+                file.create_dataset(name, data=text, dtype=h5py.string_dtype())
+        file.flush()
+        content: bytes = file.id.get_file_image()
+        return content
+
+
+def _as_npz(columns: Columns, about: Mapping[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    arrays = {name: np.asarray(values) for name, values in {**columns, **about}.items()}
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _as_parquet(columns: Columns, about: Mapping[str, str]) -> bytes:
+    import pandas as pd
+
+    rows = columns["X"].reshape(len(columns["X"]), -1)
+    table = pd.DataFrame({n: v for n, v in columns.items() if n != "X"})
+    table["X"] = list(rows)
+    table.attrs.update(about)
+    buffer = io.BytesIO()
+    try:
+        table.to_parquet(buffer, index=False)
+    except ImportError as error:
+        raise FeatbenchError("Parquet needs pyarrow; run: pip install pyarrow") from error
+    return buffer.getvalue()

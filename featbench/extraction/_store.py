@@ -5,7 +5,7 @@ Labels, splits, order, paths and data-set names are nowhere in it: none can make
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,10 +83,7 @@ class FeatureSpace:
         found = Found(np.empty((*shape, *self.row_shape), np.float32), np.zeros(shape, bool), 0.0)
         wanted = np.array(images, dtype="S64")
         order = np.argsort(wanted)
-        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
-            shard = self._read(path)
-            if shard is None or not len(wanted):
-                continue
+        for shard in self._shards() if len(wanted) else ():
             place = np.searchsorted(wanted, shard.images, sorter=order).clip(max=len(wanted) - 1)
             asked, view = order[place], shard.views.clip(0, views - 1)
             fits = (wanted[asked] == shard.images) & (shard.views == view)
@@ -95,6 +92,16 @@ class FeatureSpace:
             found.present[asked[use], view[use]] = True
             found.seconds += shard.seconds * len(use) / max(1, len(shard.images))
         return found
+
+    def _shards(self) -> Iterator[Shard]:
+        """Yield every shard; where one was merged away meanwhile, look for what replaced it."""
+        seen: set[Path] = set()
+        while new := sorted(set(self.folder.glob(f"*{SUFFIX}")) - seen):
+            for path in new:
+                seen.add(path)
+                shard = self._read(path)
+                if shard is not None:
+                    yield shard
 
     def _read(self, path: Path) -> Shard | None:
         try:

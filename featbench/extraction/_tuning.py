@@ -106,7 +106,7 @@ class Running:
         self.name, self.batch, self._task = engine.name, batch, task
         began = time.perf_counter()
         taps = task.network.taps(task.layers).to(task.device)
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference mode: the network's own tensors must stay trainable
             self._forward: Forward = engine.build(taps, task.network.preprocessing)
         self.build_seconds = time.perf_counter() - began
 

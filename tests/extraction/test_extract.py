@@ -59,7 +59,7 @@ def test_nothing_is_computed_twice(photos: Path, tmp_path: Path) -> None:
     assert counts(first) == (48, 0)
     assert counts(again) == (0, 48)
     assert np.array_equal(first.train.X, again.train.X)
-    assert again.seconds_cold == pytest.approx(first.seconds_cold, rel=0.5)
+    assert 0 < again.seconds_cold <= first.seconds_cold
 
 
 def test_labels_splits_and_names_are_not_in_the_cache(photos: Path, tmp_path: Path) -> None:
