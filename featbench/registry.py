@@ -43,7 +43,8 @@ class Registry(Mapping[str, T], Generic[T]):
     def __getitem__(self, name: str) -> T:
         self._load()
         if name not in self._entries:
-            known = ", ".join(sorted(self._entries))
+            names = sorted(self._entries)
+            known = ", ".join(names) if len(names) < 20 else f"see featbench {self.kind}s"
             hint = did_you_mean(name, self._entries)
             raise UsageError(f"unknown {self.kind} {name!r}{hint} Known: {known}")
         return self._entries[name]

@@ -1,6 +1,7 @@
 """The command line: parse, call, print. No logic, and no heavy import before its time."""
 
 from featbench.cli import _cache as _cache
+from featbench.cli import _data as _data
 from featbench.cli import _look as _look
 from featbench.cli import _work as _work
 from featbench.cli._app import app, main

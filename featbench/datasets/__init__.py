@@ -1,5 +1,6 @@
 """On what: folders, zips, tables, bundled and torchvision sets; their splits."""
 
+from featbench.datasets._audit import Audit, audit, fixed_splits
 from featbench.datasets._dataset import Dataset, Picture, Split
 from featbench.datasets._decode import Raw, decode, decoder_version, digest
 from featbench.datasets._index import use_index
@@ -9,14 +10,17 @@ from featbench.datasets._splits import split_off, with_validation
 
 __all__ = [
     "DATASETS",
+    "Audit",
     "Dataset",
     "Picture",
     "Raw",
     "Split",
+    "audit",
     "data_root",
     "decode",
     "decoder_version",
     "digest",
+    "fixed_splits",
     "load_dataset",
     "register_dataset",
     "split_off",

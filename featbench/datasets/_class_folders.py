@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -22,7 +22,11 @@ Parts = tuple[str, ...]
 
 
 def from_class_folders(
-    name: str, source: str, pictures: Mapping[str, Picture], folders: Iterable[str]
+    name: str,
+    source: str,
+    pictures: Mapping[str, Picture],
+    folders: Iterable[str],
+    root: Path | None = None,
 ) -> Dataset:
     """Build a data set from pictures by path.
 
@@ -34,6 +38,8 @@ def from_class_folders(
         Every file by its path below the source, with ``/`` between the parts.
     folders : iterable of str
         Every folder's path, so that an empty class can be reported.
+    root : Path, optional
+        What the paths are below, on disk.
 
     Raises
     ------
@@ -96,7 +102,8 @@ def from_class_folders(
     if loose:
         problems.append(f"left out {len(loose)} images outside class folders (first: {loose[0]})")
     notices = _other_files(files.keys() - images.keys())
-    return Dataset(name, source, tuple(classes), splits, tuple(notices), tuple(problems))
+    inner = root.joinpath(*wrapped) if root is not None else None
+    return Dataset(name, source, tuple(classes), splits, tuple(notices), tuple(problems), inner)
 
 
 def _seen(path: str) -> Parts | None:

@@ -3,7 +3,8 @@
 import functools
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -125,6 +126,8 @@ class Dataset:
         What was decided in reading it, a line each, to be said.
     problems : tuple of str
         What the user should look at (an empty class folder), a line each.
+    root : Path, optional
+        What ids are paths below, for a folder on disk.
     """
 
     name: str
@@ -132,7 +135,8 @@ class Dataset:
     classes: tuple[str, ...]
     splits: dict[str, Split]
     notices: tuple[str, ...] = ()
-    problems: tuple[str, ...] = field(default=())
+    problems: tuple[str, ...] = ()
+    root: Path | None = None
 
     @property
     def train(self) -> Split:

@@ -31,7 +31,7 @@ def from_folder(path: Path) -> Dataset:
             folders.add(Path(here, folder).relative_to(path).as_posix())
         for file in names:
             files[Path(here, file).relative_to(path).as_posix()] = FilePicture(Path(here, file))
-    return from_class_folders(path.resolve().name, str(path), files, folders)
+    return from_class_folders(path.resolve().name, str(path), files, folders, path.resolve())
 
 
 def from_zip(path: Path) -> Dataset:
@@ -104,7 +104,9 @@ def from_table(path: Path) -> Dataset:
             pictures=tuple(FilePicture(path.parent / p) for p in rows["path"]),
             groups=_groups(rows) if "group" in rows else None,
         )
-    return Dataset(path.stem, str(path), classes, splits, problems=tuple(problems))
+    return Dataset(
+        path.stem, str(path), classes, splits, problems=tuple(problems), root=path.parent.resolve()
+    )
 
 
 def _groups(rows: "pd.DataFrame") -> tuple[str, ...]:

@@ -99,6 +99,7 @@ def settle_splits(dataset: Dataset, *, split_seed: int, limit: int | None) -> Da
             f"no test split in the source: about a fifth of each class "
             f"({len(test)} images, by a hash of the id) is the test split"
         )
+    splits = {name: splits[name] for name in ("train", "val", "test") if name in splits}
     problems = list(dataset.problems)
     for name in ("train", "test"):
         present = set(splits[name].labels.tolist())

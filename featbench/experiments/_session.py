@@ -81,6 +81,11 @@ class Session:
             for line in (*dataset.notices, *dataset.problems):
                 self._reporter.say(f"{dataset.name}: {line}")
             use_index(dataset, self._cache)
+            if leaked := len(set(dataset.train.digests) & set(dataset.test.digests)):
+                self._reporter.say(
+                    f"{dataset.name}: train and test share {leaked} pictures: test accuracy is too "
+                    "high; see featbench data check"
+                )
             self.problems |= dict.fromkeys(dataset.problems)
             self._datasets[key] = dataset
         return self._datasets[key]

@@ -81,7 +81,7 @@ def export_space(space: SpaceInfo, path: Path) -> int:
 
 def _write(path: Path, columns: Columns, about: Mapping[str, str]) -> None:
     writers = {".h5": _as_hdf5, ".hdf5": _as_hdf5, ".npz": _as_npz, ".parquet": _as_parquet}
-    if path.suffix not in writers:
+    if path.suffix not in writers or path.is_dir():
         raise UsageError(f"-o {path}: expected a file that ends with {', '.join(writers)}")
     content = writers[path.suffix](columns, about)
     try:

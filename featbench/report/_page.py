@@ -72,6 +72,8 @@ def write_report(store: ResultStore, path: Path, *, recipe: str | None = None) -
         failures=[r for r in results if r.status != "ok"],
         provenance=_provenance(results),
     )
+    if path.is_dir():
+        raise UsageError(f"-o {path}: is a folder; name a file in it, such as report.html")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, page.encode())
     return path.resolve()
