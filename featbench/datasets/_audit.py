@@ -1,8 +1,10 @@
 """What is wrong with a data set: copies and near-copies across splits, labels, broken files.
 
 Near-copies are found by a difference hash (Krawetz 2013, "Kind of like that"): 64 bits that say
-where brightness rises along each row of a 9×8 thumbnail. Pictures whose hashes differ in at most
-two bits count as near-copies; a hash with hardly any structure (a plain picture) counts for none.
+where brightness rises along each row of a 9×8 thumbnail. Two pictures are near-copies when their
+hashes differ in at most two bits and their 16×16 grey thumbnails correlate by 0.97 or more (so a
+change of brightness or contrast hides none). A picture with hardly any structure, or with a side
+under 16 pixels, is compared by content alone.
 """
 
 import csv
@@ -24,7 +26,9 @@ from featbench.machine import cores
 from featbench.progress import SILENT, Reporter
 
 NEAR_BITS = 2
+NEAR_CORRELATION = 0.97
 PLAIN_BITS = 4
+LEAST_SIDE = 16
 TINY_CLASS = 5
 
 
@@ -101,16 +105,16 @@ def audit(dataset: Dataset, reporter: Reporter = SILENT) -> Audit:
     found.duplicates = [group for group in groups.values() if len(group) > 1]
 
     first = {digest: i for i, digest in reversed(list(enumerate(digests)))}
-    hashes, seen = [], []
-    for (digest, i), code in zip(
-        first.items(), _codes([pictures[i] for i in first.values()], reporter), strict=True
-    ):
-        if isinstance(code, BrokenImageError):
-            found.broken += [(m.split, m.id, str(code)) for m in groups[digest]]
-        elif PLAIN_BITS <= code.bit_count() <= 64 - PLAIN_BITS:
-            hashes.append(code)
+    hashes, thumbnails, seen = [], [], []
+    looks = _looks([pictures[i] for i in first.values()], reporter)
+    for (digest, i), look in zip(first.items(), looks, strict=True):
+        if isinstance(look, BrokenImageError):
+            found.broken += [(m.split, m.id, str(look)) for m in groups[digest]]
+        elif look is not None:
+            hashes.append(look[0])
+            thumbnails.append(look[1])
             seen.append(i)
-    for rows in near_groups(np.array(hashes, dtype=np.uint64)):
+    for rows in near_groups(np.array(hashes, dtype=np.uint64), np.array(thumbnails)):
         found.near_duplicates.append([m for row in rows for m in groups[digests[seen[row]]]])
 
     for name, split in dataset.splits.items():
@@ -132,17 +136,29 @@ def _all(dataset: Dataset) -> tuple[list[Member], list[str], list[Picture]]:
     return members, digests, pictures
 
 
-def _codes(pictures: Sequence[Picture], reporter: Reporter) -> Iterable[int | BrokenImageError]:
-    def code(picture: Picture) -> int | BrokenImageError:
+Look = tuple[int, NDArray[np.uint8]]
+"""A picture's difference hash and its thumbnail (16, 16)."""
+
+
+def _looks(
+    pictures: Sequence[Picture], reporter: Reporter
+) -> Iterable[Look | BrokenImageError | None]:
+    def look(picture: Picture) -> Look | BrokenImageError | None:
         try:
-            return difference_hash(decode(picture.raw()))
+            image = decode(picture.raw()).convert("L")
+            if min(image.size) < LEAST_SIDE:
+                return None
+            code = difference_hash(image)
+            if not PLAIN_BITS <= code.bit_count() <= 64 - PLAIN_BITS:
+                return None
+            return code, np.asarray(image.resize((16, 16), Image.Resampling.BOX))
         except BrokenImageError as error:
             return error
         except OSError as error:
             return BrokenImageError(error.strerror or str(error))
 
     with ThreadPoolExecutor(cores()) as pool, reporter.bar("look", len(pictures)) as bar:
-        for found in pool.map(code, pictures):
+        for found in pool.map(look, pictures):
             bar.advance(1)
             yield found
 
@@ -160,8 +176,10 @@ def difference_hash(image: Image.Image) -> int:
     return int.from_bytes(bits.tobytes(), "big")
 
 
-def near_groups(hashes: NDArray[np.uint64]) -> list[list[int]]:
-    """Return groups of rows whose hashes are linked by steps of at most two bits.
+def near_groups(
+    hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8] | None = None
+) -> list[list[int]]:
+    """Return groups of rows that are linked by steps between near-copies.
 
     Two hashes that differ in two bits agree in at least one of three parts: only rows that share a
     part are compared.
@@ -169,7 +187,15 @@ def near_groups(hashes: NDArray[np.uint64]) -> list[list[int]]:
     Parameters
     ----------
     hashes : ndarray of uint64, shape (n,)
+        Near-copies differ in at most two bits,
+    thumbnails : ndarray of uint8, shape (n, 16, 16), optional
+        and correlate by 0.97 or more.
     """
+    shapes = None
+    if thumbnails is not None and len(hashes):
+        shapes = thumbnails.reshape(len(hashes), -1).astype(np.float32)
+        shapes -= shapes.mean(axis=1, keepdims=True)
+        shapes /= np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 1e-6)
     parent = list(range(len(hashes)))
 
     def root(row: int) -> int:
@@ -186,6 +212,8 @@ def near_groups(hashes: NDArray[np.uint64]) -> list[list[int]]:
             for number, row in enumerate(bucket[:-1]):
                 others = bucket[number + 1 :]
                 near = others[np.bitwise_count(hashes[others] ^ hashes[row]) <= NEAR_BITS]
+                if shapes is not None:
+                    near = near[shapes[near] @ shapes[row] >= NEAR_CORRELATION]
                 for other in near:
                     parent[root(int(other))] = root(int(row))
     groups = defaultdict(list)
