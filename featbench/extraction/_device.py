@@ -21,13 +21,14 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     keep_memory()
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        mps = "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else mps
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"--device {name}: not usable here ({reason}); use auto or cpu") from error
+    if device.type == "cuda":  # float32 means float32, not TF32's ten bits of mantissa
+        torch.backends.cudnn.allow_tf32 = False
     return device

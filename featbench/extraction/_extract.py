@@ -147,8 +147,10 @@ def extract_layers(
         dataset=kept,
         spec=work.spaces[0].spec,
         splits={},
-        rows_computed=views * (len(missing) - len(work.decoder.broken)),
-        rows_cached=views * (len(pictures) - len(missing)),
+        rows_computed=sum(
+            len(item.views) for item in missing if item.content not in work.decoder.broken
+        ),
+        rows_cached=views * len(pictures) - sum(len(item.views) for item in missing),
         seconds=time.perf_counter() - began,
         seconds_cold=computing,
         skipped=skipped,
