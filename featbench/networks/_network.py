@@ -114,6 +114,9 @@ class Network:
 
     def shape_at(self, at: str = FEATURES) -> tuple[int, ...]:
         """Return the shape of one image's value at a place, by arithmetic on shapes alone."""
+        self._check_place(at)
+        if self.trace is not None:
+            return self.trace.shapes[at]
         prefix = self.cut(at).prefix
         with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
             return tuple(prefix(self._example(1)).shape[1:])

@@ -68,6 +68,8 @@ class Trace:
         Names to values where the network can be cut, in order; the last one is ``features``.
     alone_from : dict of fx.Node to int
         For such a value the index of the node after which nothing else is still needed.
+    shapes : dict of str to tuple of int
+        The shape of one image's value at each place.
     overwritten : set of fx.Node
         Values that something later writes into; a suffix that begins there works on a copy.
     """
@@ -77,6 +79,7 @@ class Trace:
     last_use: dict[fx.Node, int]
     places: dict[str, fx.Node] = field(default_factory=dict)
     alone_from: dict[fx.Node, int] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     overwritten: set[fx.Node] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -175,8 +178,9 @@ def trace(module: nn.Module, classifier: str, example: torch.Tensor) -> Trace:
     taken = {names[v] for v in single if v in names}
     places = {names.get(v, v.name if v.name not in taken else f"{v.name}_"): v for v in single}
     places[FEATURES] = feature
-    batches, written = _watch(result, example)
-    result.places = {name: node for name, node in places.items() if node.name in batches}
+    shapes, written = _watch(result, example)
+    result.places = {name: node for name, node in places.items() if node.name in shapes}
+    result.shapes = {name: shapes[node.name] for name, node in result.places.items()}
     result.overwritten = {
         node
         for node in result.places.values()
@@ -255,8 +259,11 @@ def _in_place(result: Trace, node: fx.Node) -> bool:
     return bool(node.kwargs.get("inplace") or getattr(part, "inplace", False))
 
 
-def _watch(result: Trace, example: torch.Tensor) -> tuple[set[str], set[str]]:
-    """Run once; return which nodes give a row for each image, and which are written into later."""
+def _watch(result: Trace, example: torch.Tensor) -> tuple[dict[str, tuple[int, ...]], set[str]]:
+    """Run once; return the shape of an image's value at each node, and what is written into later.
+
+    Nodes whose value is not a batch with a row for each image have no shape.
+    """
 
     class Recorder(fx.Interpreter):
         def run_node(self, n: fx.Node) -> Any:
@@ -268,5 +275,9 @@ def _watch(result: Trace, example: torch.Tensor) -> tuple[set[str], set[str]]:
     seen: list[tuple[str, torch.Tensor, int]] = []
     with torch.no_grad():
         Recorder(result.build(None, None)).run(example)
-    batches = {name for name, value, _ in seen if value.ndim and len(value) == len(example)}
-    return batches, {name for name, value, version in seen if value._version > version}
+    shapes = {
+        name: tuple(value.shape[1:])
+        for name, value, _ in seen
+        if value.ndim and len(value) == len(example)
+    }
+    return shapes, {name for name, value, version in seen if value._version > version}
