@@ -181,7 +181,7 @@ def remember_extraction(settled: Settled) -> None:
     last = {"data": _absolute(settled.data), "backbone": settled.backbone,
             "weights": None if settled.weights == "default" else settled.weights,
             "limit": settled.limit,
-            "seed": settled.seed if settled.weights == "random" else None}  # fmt: skip
+            "seed": settled.seed or None}  # fmt: skip
     try:
         write_whole(settled.cache / LAST, json.dumps(last, indent=1).encode())
     except OSError:

@@ -92,7 +92,7 @@ class Session:
 
     def network(self, run: Run) -> Network:
         """Create the run's network; the one used last is kept."""
-        key = (run.network, run.weights, run.seed if run.weights == "random" else None)
+        key = (run.network, run.weights, run.seed)  # default weights may be random: lenet5's are
         if self._network is None or self._network[0] != key:
             self._network = key, create_network(run.network, run.weights, seed=run.seed)
         return self._network[1]
@@ -149,7 +149,10 @@ class Session:
         if known is not None and not again:
             self._reporter.say(f"run {name} is finished already: nothing to do")
             return known
-        outcome = self._fit_head(run, dataset, network) if run.head else self._train(run, dataset)
+        if run.head:
+            outcome = self._fit_head(run.head, settings, dataset, network)
+        else:
+            outcome = self._train(run, dataset)
         self.skipped |= dict(outcome.skipped)
         if "test" not in outcome.predictions:
             raise UsageError(f"{dataset.source}: no test image is left to measure on; add images")
@@ -229,15 +232,16 @@ class Session:
             self._reporter.say(f"{name}: {text}")
         return fitted
 
-    def _fit_head(self, run: Run, dataset: Dataset, network: Network) -> _Outcome:
-        assert run.head is not None
+    def _fit_head(
+        self, name: str, settings: dict[str, Any], dataset: Dataset, network: Network
+    ) -> _Outcome:
         features = self.features(dataset, network)
         began = time.perf_counter()
-        head = self._head(run.head, run.settle_settings()[0], features)
+        head = self._head(name, settings, features)
         fitted = time.perf_counter()
         predictions = {
-            name: self._ask_head(head, features.dataset.splits[name], part.X, len(dataset.classes))
-            for name, part in features.splits.items() if len(part.y)
+            side: self._ask_head(head, features.dataset.splits[side], part.X, len(dataset.classes))
+            for side, part in features.splits.items() if len(part.y)
         }  # fmt: skip
         trainable = head.parameter_count()
         classifier = (
@@ -279,9 +283,8 @@ class Session:
         model = FineTuneClassifier(
             run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
             split_seed=run.split_seed, cache=self._cache, device=self._device,
-            reporter=self._reporter, **run.settings,
+            strict=self._strict, reporter=self._reporter, **run.settings,
         )  # fmt: skip
-        began = time.perf_counter()
         model.fit(dataset)
         fitted = time.perf_counter()
         predictions = {}

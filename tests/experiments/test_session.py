@@ -1,6 +1,7 @@
 """A run becomes one flat result; finished runs are recognised, failed ones stop nothing."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
-from featbench.errors import UsageError
+from featbench.errors import FeatbenchError, UsageError
 from featbench.experiments import Predictions, Result, Run, Session, _metrics, load_results
 
 
@@ -51,6 +52,34 @@ def test_training_is_recorded_with_its_history(photos: Path, tmp_path: Path) -> 
     history = session(tmp_path).store.history(result)
     assert history is not None
     assert history["epoch"].tolist() == [1, 2]
+
+
+def test_times_are_of_the_run_and_its_warm_start(photos: Path, tmp_path: Path) -> None:
+    run = Run(str(photos), "lenet5", blocks=1, warm_start="logreg", settings={"epochs": 2})
+    began = time.perf_counter()
+    result = session(tmp_path).run(run)
+    whole = time.perf_counter() - began
+    history = session(tmp_path).store.history(result)
+    assert history is not None
+    assert result.fit_seconds >= history["seconds"].sum()
+    assert result.fit_seconds + result.extract_seconds + result.predict_seconds <= whole
+    assert result.rows_computed == 2 * 48  # the features for the head, the values at the cut
+
+
+def test_a_seed_is_another_network_where_weights_are_random(photos: Path, tmp_path: Path) -> None:
+    here = session(tmp_path)
+    first, second = (here.run(head_run(photos, seed=seed)) for seed in (0, 1))
+    assert (first.rows_computed, second.rows_computed) == (48, 48)
+    alone = session(tmp_path / "alone").run(head_run(photos, seed=1))
+    assert alone.run_id == second.run_id
+
+
+@pytest.mark.parametrize("blocks", [1, "all"])
+def test_strict_is_for_training_too(blocks: int | str, photos: Path, tmp_path: Path) -> None:
+    (photos / "train" / "moss" / "bad.jpg").write_bytes(b"no image")
+    strict = Session(cache=tmp_path / "c", results=tmp_path / "r", strict=True)
+    with pytest.raises(FeatbenchError, match=r"bad.jpg cannot be decoded"):
+        strict.run(Run(str(photos), "lenet5", blocks=blocks))
 
 
 def test_a_finished_run_is_recognised(photos: Path, tmp_path: Path) -> None:
