@@ -54,6 +54,7 @@ class ZipPicture:
         try:
             return self.archive.file.read(self.member)
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
+            # NotImplementedError is what zipfile raises for a compression it does not know
             raise OSError(f"damaged in the zip: {error}") from error
 
     def stamp(self) -> tuple[Any, ...] | None:
