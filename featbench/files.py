@@ -1,5 +1,6 @@
 """Files that are whole or not there: write a temporary name, fsync, rename, fsync the folder."""
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -28,6 +29,20 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_checked(path: Path, content: bytes) -> None:
+    """Put a file's sha256 and then its content at ``path``; as ``write_whole``."""
+    write_whole(path, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+
+
+def read_checked(path: Path) -> bytes | None:
+    """Return what ``write_checked`` wrote; None where the file is missing or damaged."""
+    try:
+        checksum, _, content = path.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    return content if hashlib.sha256(content).hexdigest().encode() == checksum else None
 
 
 def sync_folder(folder: Path) -> None:

@@ -50,7 +50,7 @@ def decode(raw: Raw) -> Image.Image:
     try:
         image = Image.fromarray(raw) if isinstance(raw, np.ndarray) else Image.open(io.BytesIO(raw))
         image.load()
-        image = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
         return _to_rgb(image)
     except BrokenImageError:
         raise
@@ -73,7 +73,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in _ALPHA or "transparency" in image.info:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def decoder_version() -> str:

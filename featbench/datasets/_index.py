@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from featbench.datasets._dataset import Dataset, Picture, content_name
-from featbench.files import write_whole
+from featbench.files import read_checked, write_checked
 from featbench.machine import cores
 
 _FORMAT = 1
@@ -79,23 +79,19 @@ class Index:
         if not self._changed:
             return
         body = json.dumps([_FORMAT, self._known]).encode()
-        checksum = hashlib.sha256(body).hexdigest().encode()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._path, checksum + b"\n" + body)
+            write_checked(self._path, body)
         except OSError:
             return  # a read-only cache: the next run hashes again
         self._changed = False
 
 
 def _read(path: Path) -> dict[str, tuple[list[Any], str]]:
-    try:
-        checksum, _, body = path.read_bytes().partition(b"\n")
-    except OSError:
+    content = read_checked(path)
+    if content is None:
         return {}
-    if hashlib.sha256(body).hexdigest().encode() != checksum:
-        return {}
-    format_, known = json.loads(body)
+    format_, known = json.loads(content)
     return dict(known) if format_ == _FORMAT else {}
 
 

@@ -1,7 +1,5 @@
 """Looking after the feature store: what is in it, is it whole, what can go, fewer files."""
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,8 +11,8 @@ import numpy as np
 
 from featbench.errors import DamagedCacheError, UsageError
 from featbench.extraction._shard import SUFFIX, Shard, read_shard
-from featbench.extraction._store import DESCRIPTION, SHARD_BYTES, SHARD_ROWS
-from featbench.files import TEMPORARY
+from featbench.extraction._store import DESCRIPTION, SHARD_BYTES, SHARD_ROWS, read_description
+from featbench.files import TEMPORARY, read_checked
 
 _KEY_LENGTH = 64
 _ABANDONED_SECONDS = 3600
@@ -83,18 +81,7 @@ def _space(folder: Path) -> SpaceInfo:
     shards = tuple(path for path, _ in files if path.suffix == SUFFIX)
     changed = max((stat.st_mtime for _, stat in files), default=folder.stat().st_mtime)
     size = sum(stat.st_size for _, stat in files)
-    return SpaceInfo(folder, _description(folder), shards, size, changed)
-
-
-def _description(folder: Path) -> dict[str, Any]:
-    """Return space.json if it describes the space that its folder's name is the hash of."""
-    try:
-        found: dict[str, Any] = json.loads((folder / DESCRIPTION).read_bytes())
-        text = json.dumps(found["spec"], sort_keys=True, indent=1)
-        is_its = hashlib.sha256(text.encode()).hexdigest() == folder.name
-        return found if is_its and isinstance(found.get("engine"), str) else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    return SpaceInfo(folder, read_description(folder), shards, size, changed)
 
 
 def find_space(cache: Path, prefix: str) -> SpaceInfo:
@@ -141,6 +128,9 @@ def verify(cache: Path) -> Iterator[str]:
             yield f"{space.folder}: rows of different shapes: {', '.join(map(str, shapes))}"
         for path in space.folder.glob("*.damaged"):
             yield f"{path}: was set aside as damaged; featbench cache prune removes it"
+    for path in [cache / "engines.json", *cache.glob("index/*.json")]:
+        if path.exists() and read_checked(path) is None:
+            yield f"{path}: is damaged; it is not read, and made anew when it is needed"
 
 
 def prune(

@@ -20,6 +20,7 @@ from featbench.machine import cores
 from featbench.networks import Preprocessing
 
 Pixels = NDArray[np.uint8]
+_TOGETHER = 8  # a thread's share at a time: handing over one by one costs as much as decoding
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -45,6 +46,7 @@ class Item:
 
 Key = tuple[str, int]
 """A picture's content and the view's number."""
+Decoded = tuple[Key, Pixels]
 
 
 class Decoder:
@@ -72,7 +74,7 @@ class Decoder:
         except OSError as error:  # the file went away, or cannot be read
             return error
 
-    def _decode(self, item: Item, raw: Raw | OSError) -> list[tuple[Key, Pixels]]:
+    def _decode(self, item: Item, raw: Raw | OSError) -> list[Decoded]:
         if isinstance(raw, OSError):
             self.broken[item.content] = raw.strerror or str(raw)
             return []
@@ -92,7 +94,7 @@ class Decoder:
             for view in item.views
         ]
 
-    def in_turns(self, items: Sequence[Item], burst: int) -> Iterator[list[tuple[Key, Pixels]]]:
+    def in_turns(self, items: Sequence[Item], burst: int) -> Iterator[list[Decoded]]:
         """Yield bursts of decoded pictures; while one is used only reading goes on."""
         chunks = [items[i : i + burst] for i in range(0, len(items), burst)]
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(cores()) as pool:
@@ -101,19 +103,27 @@ class Decoder:
                 ahead = ahead or reader.submit(self._read_all, chunk)
                 raws = ahead.result()
                 ahead = None
-                decoded = pool.map(self._decode, chunk, raws)
-                ready = [one for views in decoded for one in views]
+                few = [slice(i, i + _TOGETHER) for i in range(0, len(chunk), _TOGETHER)]
+                decoded = pool.map(
+                    lambda part, c=chunk, r=raws: self._several(c[part], r[part]), few
+                )
+                ready = [one for several in decoded for one in several]
                 if number + 1 < len(chunks):
                     ahead = reader.submit(self._read_all, chunks[number + 1])
                 yield ready
 
+    def _several(self, items: Sequence[Item], raws: Sequence[Raw | OSError]) -> list[Decoded]:
+        return [
+            one for item, raw in zip(items, raws, strict=True) for one in self._decode(item, raw)
+        ]
+
     def _read_all(self, items: Sequence[Item]) -> list[Raw | OSError]:
         return [self._read(item) for item in items]
 
-    def ahead(self, items: Sequence[Item], most: int) -> Iterator[list[tuple[Key, Pixels]]]:
+    def ahead(self, items: Sequence[Item], most: int) -> Iterator[list[Decoded]]:
         """Yield decoded pictures in order while at most ``most`` more are being decoded."""
 
-        def work(item: Item) -> list[tuple[Key, Pixels]]:
+        def work(item: Item) -> list[Decoded]:
             return self._decode(item, self._read(item))
 
         yield from _ahead(work, items, most)
@@ -134,9 +144,7 @@ def _ahead(work: Callable[[T], U], items: Sequence[T], most: int) -> Iterator[U]
                 future.cancel()
 
 
-def batches(
-    decoded: Iterator[list[tuple[Key, Pixels]]], size: int
-) -> Iterator[tuple[list[Key], Pixels]]:
+def batches(decoded: Iterator[list[Decoded]], size: int) -> Iterator[tuple[list[Key], Pixels]]:
     """Gather decoded pictures into batches.
 
     Parameters
@@ -151,7 +159,7 @@ def batches(
     list of (str, int), ndarray of uint8, shape (n, height, width, channels)
         What they are, and their pixels; n is ``size`` but for the last batch.
     """
-    held: list[tuple[Key, Pixels]] = []
+    held: list[Decoded] = []
     for part in decoded:
         held += part
         while len(held) >= size:

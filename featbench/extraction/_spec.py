@@ -56,11 +56,20 @@ class FeatureSpec:
     @property
     def key(self) -> str:
         """The sha256 of the description as sorted JSON: 64 hex characters."""
-        return hashlib.sha256(self.as_json().encode()).hexdigest()
+        return key_of(asdict(self))
 
     def as_json(self) -> str:
         """Return the description as JSON with sorted keys."""
-        return json.dumps(asdict(self), sort_keys=True, indent=1)
+        return _as_json(asdict(self))
+
+
+def key_of(description: dict[str, Any]) -> str:
+    """Return the key of a spec that is given as plain data: sha256 of its sorted JSON."""
+    return hashlib.sha256(_as_json(description).encode()).hexdigest()
+
+
+def _as_json(description: dict[str, Any]) -> str:
+    return json.dumps(description, sort_keys=True, indent=1)
 
 
 def spec_of(

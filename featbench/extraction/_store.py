@@ -3,18 +3,21 @@
 Labels, splits, order, paths and data-set names are nowhere in it: none can make it wrong.
 """
 
+import contextlib
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featbench.errors import DamagedCacheError, FeatbenchError
 from featbench.extraction._shard import SUFFIX, Shard, read_shard
-from featbench.extraction._spec import FeatureSpec
+from featbench.extraction._spec import FeatureSpec, key_of
 from featbench.files import write_whole
 from featbench.progress import SILENT, Reporter
 
@@ -41,6 +44,41 @@ class Found:
     rows: NDArray[np.float32]
     present: NDArray[np.bool_]
     seconds: float
+
+
+def _description(spec: FeatureSpec, engine: str, batch: int) -> bytes:
+    content = {"spec": json.loads(spec.as_json()), "engine": engine, "batch": batch}
+    return _sealed(content)
+
+
+def _sealed(content: dict[str, Any]) -> bytes:
+    """Return JSON that carries the sha256 of itself without it."""
+    plain = json.dumps(content, sort_keys=True, indent=1).encode()
+    sealed = {**content, "sha256": hashlib.sha256(plain).hexdigest()}
+    return json.dumps(sealed, sort_keys=True, indent=1).encode()
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Return what a space's folder says of itself, or nothing where not every bit is as written.
+
+    Parameters
+    ----------
+    folder : Path
+        A space's folder; its name must be the key of the spec described.
+
+    Returns
+    -------
+    dict
+        ``spec``, ``engine`` and ``batch``; empty when missing, damaged or another space's.
+    """
+    try:
+        content = (folder / DESCRIPTION).read_bytes()
+        described: dict[str, Any] = json.loads(content)
+        del described["sha256"]
+        key = key_of(described["spec"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return described if content == _sealed(described) and key == folder.name else {}
 
 
 class FeatureSpace:
@@ -110,20 +148,15 @@ class FeatureSpace:
             return None
         except DamagedCacheError as damage:
             aside = path.with_suffix(".damaged")
-            path.rename(aside)
+            with contextlib.suppress(FileNotFoundError):  # another process was first
+                path.rename(aside)
             self._reporter.say(f"{damage}; set aside as {aside.name}, its rows are computed again")
             return None
 
     def pin(self) -> tuple[str, int] | None:
         """Return the engine and batch that the space began with, if its description is whole."""
-        try:
-            described = json.loads((self.folder / DESCRIPTION).read_bytes())
-            if described["spec"] != json.loads(self.spec.as_json()):
-                return None
-            name, batch = str(described["engine"]), int(described["batch"])
-            return (name, batch) if batch > 0 else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        described = read_description(self.folder)
+        return (described["engine"], described["batch"]) if described else None
 
     def open_for_writing(self, engine: str, batch: int, begun: float) -> "ShardWriter":
         """Create the folder and its description where they are missing; return a writer.
@@ -140,12 +173,10 @@ class FeatureSpace:
         FeatbenchError
             When the folder cannot be written.
         """
-        content = {"spec": json.loads(self.spec.as_json()), "engine": engine, "batch": batch}
-        text = json.dumps(content, sort_keys=True, indent=1)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if self.pin() is None:
-                write_whole(self.folder / DESCRIPTION, text.encode())
+                write_whole(self.folder / DESCRIPTION, _description(self.spec, engine, batch))
         except OSError as error:
             raise FeatbenchError(
                 f"{self.folder}: cannot be written ({error.strerror}); choose another --cache DIR"

@@ -9,6 +9,7 @@ from featbench.networks._network import (
     check_network,
     create_network,
 )
+from featbench.networks._pack import pack
 from featbench.networks._preprocessing import Preprocessing
 from featbench.networks._registry import (
     NETWORKS,
@@ -32,6 +33,7 @@ __all__ = [
     "check_network",
     "create_network",
     "fuse",
+    "pack",
     "register_network",
     "register_small",
     "small_networks",

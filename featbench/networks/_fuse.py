@@ -6,6 +6,7 @@ can do with its own weights (Jacob et al. 2018, section 3.2).
 
 import copy
 import warnings
+from collections.abc import Callable
 
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -32,10 +33,19 @@ def fuse(module: nn.Module) -> nn.Module:
     Module
         For inference only: equal up to rounding.
     """
-    return _fused(copy.deepcopy(module))
+    return rewritten(copy.deepcopy(module), fold_norms)
 
 
-def _fused(module: nn.Module) -> nn.Module:
+def rewritten(module: nn.Module, *changes: Callable[[fx.GraphModule], None]) -> nn.Module:
+    """Apply changes to a module's graph or, where it cannot be traced, to its parts' graphs.
+
+    Parameters
+    ----------
+    module : Module
+        Is itself changed; use the one returned.
+    *changes : callable
+        Each changes one graph in place.
+    """
     tracer = _LayerTracer()
     try:
         graph = tracer.trace(module)
@@ -44,33 +54,40 @@ def _fused(module: nn.Module) -> nn.Module:
             whole = fx.GraphModule(module, graph)
     except Exception:  # tracing runs the module's own code, which may do anything
         for name, child in list(module.named_children()):
-            setattr(module, name, _fused(child))
+            setattr(module, name, rewritten(child, *changes))
         return module
-    for node in whole.graph.nodes:
-        _fold(whole, node)
+    for change in changes:
+        change(whole)
     whole.graph.lint()
+    whole.recompile()
     return whole
 
 
-def _fold(whole: fx.GraphModule, node: fx.Node) -> None:
-    """Fold this node's batch norm into the convolution that feeds it, and it alone."""
-    norm = _layer(whole, node)
-    if not isinstance(norm, nn.BatchNorm2d) or norm.training or norm.running_mean is None:
-        return
-    source = node.args[0]
-    if not isinstance(source, fx.Node) or len(source.users) != 1:
-        return
-    convolution = _layer(whole, source)
-    if not isinstance(convolution, nn.Conv2d) or _uses(whole, source) > 1 or _uses(whole, node) > 1:
-        return
-    whole.set_submodule(str(source.target), fuse_conv_bn_eval(convolution, norm))
-    whole.set_submodule(str(node.target), nn.Sequential(*norm.children()))  # its activation, if any
+def fold_norms(whole: fx.GraphModule) -> None:
+    """Fold every batch norm into the convolution that feeds it, and it alone."""
+    for node in whole.graph.nodes:
+        norm = layer_of(whole, node)
+        if not isinstance(norm, nn.BatchNorm2d) or norm.training or norm.running_mean is None:
+            continue
+        source = node.args[0]
+        if not isinstance(source, fx.Node) or len(source.users) != 1:
+            continue
+        convolution = layer_of(whole, source)
+        if not isinstance(convolution, nn.Conv2d) or calls(whole, source, node) > 2:
+            continue
+        whole.set_submodule(str(source.target), fuse_conv_bn_eval(convolution, norm))
+        activation = nn.Sequential(*norm.children()).eval()  # of timm's norms that have one
+        whole.set_submodule(str(node.target), activation)
 
 
-def _layer(whole: fx.GraphModule, node: fx.Node) -> nn.Module | None:
-    return whole.get_submodule(str(node.target)) if node.op == "call_module" else None
+def layer_of(whole: fx.GraphModule, node: object) -> nn.Module | None:
+    """Return the layer that a node calls, or None."""
+    if not isinstance(node, fx.Node) or node.op != "call_module":
+        return None
+    return whole.get_submodule(str(node.target))
 
 
-def _uses(whole: fx.GraphModule, node: fx.Node) -> int:
-    """Count the calls of this node's module: one that is called twice cannot be changed for one."""
-    return sum(n.op == "call_module" and n.target == node.target for n in whole.graph.nodes)
+def calls(whole: fx.GraphModule, *nodes: fx.Node) -> int:
+    """Count the calls of these nodes' layers: one called twice cannot be changed for one call."""
+    targets = {node.target for node in nodes}
+    return sum(node.op == "call_module" and node.target in targets for node in whole.graph.nodes)
