@@ -5,7 +5,13 @@ import ctypes
 import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
@@ -54,3 +60,31 @@ def peak_memory_mb() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def ahead(work: Callable[[T], U], items: Iterable[T], most: int, threads: int) -> Iterator[U]:
+    """Yield ``work(item)`` in order, while threads do at most ``most`` more of them.
+
+    Parameters
+    ----------
+    work : callable
+        What threads do.
+    items : iterable
+        Of what.
+    most : int
+        So many results wait at most: memory stays bounded.
+    threads : int
+        How many.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[U]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > most:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

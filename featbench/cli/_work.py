@@ -87,6 +87,7 @@ def extract(
         device=device,
         batch=batch_size,
         strict=strict,
+        rows=output is not None,
         reporter=reporter,
     )
     remember_extraction(chosen)
@@ -103,10 +104,10 @@ def extract(
             "rows_cached": first.rows_cached,
             "skipped": len(first.skipped),
             "seconds": round(first.seconds, 3),
-            "images": {name: len(part.y) for name, part in first.splits.items()},
+            "images": {name: len(part) for name, part in first.dataset.splits.items()},
             "engine": first.engine,
             "layers": {
-                name: {"shape": features.train.X.shape[1:], "space": features.spec.key}
+                name: {"shape": features.row_shape, "space": features.spec.key}
                 for name, features in found.items()
             },
             "output": None if output is None else str(output),

@@ -1,5 +1,6 @@
 """Class folders, on disk or in a zip: ``[SPLIT/]CLASS/…/IMAGE``, read as a person would."""
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -108,12 +109,19 @@ def from_class_folders(
 
 def _seen(path: str) -> Parts | None:
     """Split a path; None for what a person would not see: hidden files, a system's leftovers."""
-    parts = tuple(path.split("/"))
-    if any(p.startswith(".") or p in _CLUTTER for p in parts):
+    folder, _, name = path.rpartition("/")
+    above = _seen_folder(folder) if folder else ()
+    if above is None or name.startswith(".") or name in _CLUTTER:
         return None
-    return parts
+    return (*above, name)
 
 
+@functools.lru_cache(4096)
+def _seen_folder(folder: str) -> Parts | None:
+    return _seen(folder)
+
+
+@functools.lru_cache(4096)
 def _split_of(folder: str) -> str | None:
     return SPLIT_NAMES.get(folder.lower())
 

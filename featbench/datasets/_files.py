@@ -52,8 +52,8 @@ def from_zip(path: Path) -> Dataset:
         and not stat.S_ISLNK(member.external_attr >> 16)
     }
     folders = {name.rstrip("/") for name, m in members.items() if m.is_dir() and name not in unsafe}
-    for name in files:
-        parts = name.split("/")[:-1]
+    for folder in {name.rpartition("/")[0] for name in files}:
+        parts = folder.split("/")
         folders |= {"/".join(parts[: i + 1]) for i in range(len(parts))}
     dataset = from_class_folders(path.stem, str(path), files, folders)
     if unsafe:

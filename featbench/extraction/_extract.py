@@ -1,5 +1,6 @@
 """``extract``: the rows of a data set, computed only where the store has none."""
 
+import functools
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -69,6 +70,7 @@ def extract_layers(
     device: str = "auto",
     cache: str | Path = "cache",
     strict: bool = False,
+    rows: bool = True,
     reporter: Reporter = SILENT,
 ) -> dict[str, Features]:
     """Run a frozen network once over a data set, and keep the rows of several layers.
@@ -102,6 +104,9 @@ def extract_layers(
         The store's folder.
     strict : bool
         Raise on the first image that cannot be decoded, where else it is skipped and reported.
+    rows : bool
+        False leaves the rows in the store: ``splits`` is empty, and the memory needed does not grow
+        with the number of images.
     reporter : Reporter
         Is told of progress.
 
@@ -124,7 +129,7 @@ def extract_layers(
     began = time.perf_counter()
     augmentation = Augmentation(augment, view_seed)
     names = list(dict.fromkeys(layers))
-    poolings = [pooling_for(network, layer, pooling) for layer in names]
+    poolings = [pooling_for(layer, pooling) for layer in names]
     task = Task(network, names, poolings, precision, choose_device(device), batch)
     use_index(dataset, cache)
     pictures = _by_content(dataset)
@@ -138,7 +143,8 @@ def extract_layers(
             view=augmentation.recipe,
             view_seed=view_seed if augmentation.recipe != NO_AUGMENTATION else 0,
         )
-        work.open(FeatureSpace(Path(cache), spec, row_shape(network, layer, how), reporter))
+        shape = functools.partial(row_shape, network, layer, how)
+        work.open(FeatureSpace(Path(cache), spec, shape, reporter), rows)
     missing = work.missing
     computing = work.compute(engine, Path(cache)) if missing else 0.0
     kept, skipped = _without(dataset, work.decoder.broken)
@@ -159,7 +165,8 @@ def extract_layers(
         layer: replace(
             features,
             spec=space.spec,
-            splits=_splits(kept, held, work.place, views),
+            splits=_splits(kept, held.rows, work.place) if held.rows is not None else {},
+            row_shape=space.row_shape if views == 1 else (views, *space.row_shape),
             seconds_cold=held.seconds + computing,
             engine=(space.pin() or ("", 0))[0],
         )
@@ -185,10 +192,10 @@ class _Work:
         self.spaces: list[FeatureSpace] = []
         self.held: list[Found] = []
 
-    def open(self, space: FeatureSpace) -> None:
+    def open(self, space: FeatureSpace, rows: bool) -> None:
         """Add a layer's space, and read what it holds."""
         self.spaces.append(space)
-        self.held.append(space.find(list(self._pictures), self._views))
+        self.held.append(space.find(list(self._pictures), self._views, rows=rows))
 
     @property
     def missing(self) -> list[Item]:
@@ -251,8 +258,9 @@ class _Work:
                 for keys, pixels in self._batches(items, engine):
                     for number, rows in enumerate(engine(pixels)):
                         writers[number].add(keys, rows)
-                        images = [self.place[content] for content, _ in keys]
-                        self.held[number].rows[images, [view for _, view in keys]] = rows
+                        if (held := self.held[number].rows) is not None:
+                            images = [self.place[content] for content, _ in keys]
+                            held[images, [view for _, view in keys]] = rows
                     bar.advance(len(keys))
             finally:  # also on Ctrl-C: what was computed stays computed
                 for writer in writers:
@@ -285,13 +293,22 @@ def _by_content(dataset: Dataset) -> dict[str, Picture]:
 
 
 def _splits(
-    dataset: Dataset, held: Found, place: dict[str, int], views: int
+    dataset: Dataset, held: NDArray[np.float32], place: dict[str, int]
 ) -> dict[str, FeatureSplit]:
-    rows: NDArray[np.float32] = held.rows if views > 1 else held.rows[:, 0]
+    rows = held if held.shape[1] > 1 else held[:, 0]
     return {
-        name: FeatureSplit(rows[[place[d] for d in split.digests]], split.labels, split.ids)
+        name: FeatureSplit(
+            rows[_as_slice([place[d] for d in split.digests])], split.labels, split.ids
+        )
         for name, split in dataset.splits.items()
     }
+
+
+def _as_slice(places: list[int]) -> list[int] | slice:
+    """Return a slice where places follow one another: its rows are not copied."""
+    begin = places[0] if places else 0
+    consecutive = places == list(range(begin, begin + len(places)))
+    return slice(begin, begin + len(places)) if consecutive else places
 
 
 def _without(

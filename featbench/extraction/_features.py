@@ -39,7 +39,7 @@ class Features:
     spec : FeatureSpec
         The feature space.
     splits : dict of str to FeatureSplit
-        As the data set's.
+        As the data set's; empty when the rows were left in the store.
     rows_computed, rows_cached : int
         How many different images (times views) were run now, and how many came from the store.
     seconds, seconds_cold : float
@@ -48,6 +48,8 @@ class Features:
         Id and reason for every image that cannot be decoded.
     engine : str
         What computed the rows.
+    row_shape : tuple of int
+        The shape of one image's row.
     """
 
     dataset: Dataset
@@ -59,6 +61,7 @@ class Features:
     seconds_cold: float
     skipped: tuple[tuple[str, str], ...]
     engine: str = ""
+    row_shape: tuple[int, ...] = ()
 
     @property
     def rows_total(self) -> int:

@@ -4,11 +4,9 @@ On a CPU both want every core, so they take turns: all cores decode a few batche
 run them; only reading goes on beside. On an accelerator decoding runs ahead of the forwards.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +14,11 @@ from numpy.typing import NDArray
 from featbench.datasets import Picture, Raw, decode, digest
 from featbench.errors import BrokenImageError
 from featbench.extraction._views import Augmentation
-from featbench.machine import cores
+from featbench.machine import ahead, cores
 from featbench.networks import Preprocessing
 
 Pixels = NDArray[np.uint8]
 _TOGETHER = 8  # a thread's share at a time: handing over one by one costs as much as decoding
-T = TypeVar("T")
-U = TypeVar("U")
 
 
 @dataclass(frozen=True)
@@ -126,22 +122,7 @@ class Decoder:
         def work(item: Item) -> list[Decoded]:
             return self._decode(item, self._read(item))
 
-        yield from _ahead(work, items, most)
-
-
-def _ahead(work: Callable[[T], U], items: Sequence[T], most: int) -> Iterator[U]:
-    with ThreadPoolExecutor(max(1, cores() - 1), thread_name_prefix="decode") as pool:
-        waiting: deque[Future[U]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > most:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        yield from ahead(work, items, most, max(1, cores() - 1))
 
 
 def batches(decoded: Iterator[list[Decoded]], size: int) -> Iterator[tuple[list[Key], Pixels]]:

@@ -25,6 +25,8 @@ def pool(value: torch.Tensor, pooling: str) -> torch.Tensor:
     UsageError
         For ``cls`` where there are no tokens.
     """
+    if pooling == "none" or value.ndim == 2:
+        return value
     if pooling == "flat":
         return value.flatten(1)
     if pooling == "cls":
@@ -32,8 +34,6 @@ def pool(value: torch.Tensor, pooling: str) -> torch.Tensor:
             raise UsageError(f"--pool cls needs tokens; the value is {tuple(value.shape[1:])} an "
                              "image: use avg, max or flat")  # fmt: skip
         return value[:, 0]
-    if pooling == "none" or value.ndim == 2:
-        return value
     positions = _positions(value)
     return value.mean(positions) if pooling == "avg" else value.amax(positions)
 
@@ -46,15 +46,13 @@ def _positions(value: torch.Tensor) -> tuple[int, ...]:
     return (1, 2) if channels_last else (2, 3)
 
 
-def pooling_for(network: Network, layer: str, asked: str | None = None) -> str:
+def pooling_for(layer: str, asked: str | None = None) -> str:
     """Return how a layer's values become rows.
 
     Parameters
     ----------
-    network : Network
-        The network.
     layer : str
-        One of its layers.
+        One of a network's layers.
     asked : str, optional
         What the user wants; by default ``features`` are averaged over positions, where there are
         any, and other layers kept as they are.
@@ -66,9 +64,6 @@ def pooling_for(network: Network, layer: str, asked: str | None = None) -> str:
     """
     if asked is not None and asked not in POOLINGS:
         raise UsageError(f"--pool {asked}: expected {', '.join(POOLINGS)}")
-    one_row = len(network.shape_at(layer)) == 1
-    if one_row:
-        return "none"
     return asked or ("avg" if layer == FEATURES else "none")
 
 

@@ -56,7 +56,9 @@ class Shard:
             return content
 
 
-def read_shard(path: Path, row_shape: tuple[int, ...] | None = None) -> Shard:
+def read_shard(
+    path: Path, row_shape: tuple[int, ...] | None = None, *, with_rows: bool = True
+) -> Shard:
     """Read a shard after comparing its bytes with its name.
 
     Parameters
@@ -65,6 +67,8 @@ def read_shard(path: Path, row_shape: tuple[int, ...] | None = None) -> Shard:
         The shard.
     row_shape : tuple of int, optional
         The shape of a row that the caller expects.
+    with_rows : bool
+        False leaves the rows out, when only what is there is asked.
 
     Raises
     ------
@@ -76,12 +80,12 @@ def read_shard(path: Path, row_shape: tuple[int, ...] | None = None) -> Shard:
         raise DamagedCacheError(f"{path}: its content is not what its name promises")
     try:
         with h5py.File.in_memory(content) as file:
-            return _read(file, row_shape)
+            return _read(file, row_shape, with_rows)
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise DamagedCacheError(f"{path}: is not a shard of this format ({error})") from error
 
 
-def _read(file: h5py.File, row_shape: tuple[int, ...] | None) -> Shard:
+def _read(file: h5py.File, row_shape: tuple[int, ...] | None, with_rows: bool) -> Shard:
     if (file.attrs.get("encoding"), file.attrs.get("version")) != (_ENCODING, _VERSION):
         raise ValueError("another encoding or version")
     for name in ("X", "image", "view"):
@@ -94,4 +98,5 @@ def _read(file: h5py.File, row_shape: tuple[int, ...] | None) -> Shard:
         raise ValueError("X, image and view differ in length")
     if row_shape is not None and rows.shape[1:] != row_shape:
         raise ValueError(f"rows of shape {rows.shape[1:]}, expected {row_shape}")
-    return Shard(rows[:], images[:], views[:], float(file.attrs["seconds"]))
+    kept = rows[:] if with_rows else rows[:0]
+    return Shard(kept, images[:], views[:], float(file.attrs["seconds"]))

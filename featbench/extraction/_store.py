@@ -4,10 +4,11 @@ Labels, splits, order, paths and data-set names are nowhere in it: none can make
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from featbench.errors import DamagedCacheError, FeatbenchError
 from featbench.extraction._shard import SUFFIX, Shard, read_shard
 from featbench.extraction._spec import FeatureSpec, key_of
 from featbench.files import write_whole
+from featbench.machine import ahead, cores
 from featbench.progress import SILENT, Reporter
 
 DESCRIPTION = "space.json"
@@ -33,22 +35,17 @@ class Found:
 
     Parameters
     ----------
-    rows : ndarray of float32, shape (n, views, ...)
-        In the order asked for; rows that are not there are undefined.
+    rows : ndarray of float32, shape (n, views, ...), or None
+        In the order asked for; rows that are not there are undefined. None when not asked for.
     present : ndarray of bool, shape (n, views)
         Which rows are there.
     seconds : float
         What computing the present rows once took.
     """
 
-    rows: NDArray[np.float32]
+    rows: NDArray[np.float32] | None
     present: NDArray[np.bool_]
     seconds: float
-
-
-def _description(spec: FeatureSpec, engine: str, batch: int) -> bytes:
-    content = {"spec": json.loads(spec.as_json()), "engine": engine, "batch": batch}
-    return _sealed(content)
 
 
 def _sealed(content: dict[str, Any]) -> bytes:
@@ -69,7 +66,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``spec``, ``engine`` and ``batch``; empty when missing, damaged or another space's.
+        ``spec``, ``row_shape``, ``engine`` and ``batch``; empty when missing or damaged.
     """
     try:
         content = (folder / DESCRIPTION).read_bytes()
@@ -90,8 +87,8 @@ class FeatureSpace:
         The cache's folder.
     spec : FeatureSpec
         What the rows are; its key names the folder.
-    row_shape : tuple of int
-        The shape of one row.
+    shape : callable
+        Returns the shape of one row; asked where the space does not say it.
     reporter : Reporter
         Is told of shards set aside.
     """
@@ -100,14 +97,20 @@ class FeatureSpace:
         self,
         cache: Path,
         spec: FeatureSpec,
-        row_shape: tuple[int, ...],
+        shape: Callable[[], tuple[int, ...]],
         reporter: Reporter = SILENT,
     ) -> None:
-        self.spec, self.row_shape = spec, row_shape
+        self.spec, self._shape = spec, shape
         self.folder = cache / spec.key
         self._reporter = reporter
 
-    def find(self, images: Sequence[str], views: int = 1) -> Found:
+    @functools.cached_property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape of one row."""
+        described = read_description(self.folder)
+        return tuple(described["row_shape"]) if described else self._shape()
+
+    def find(self, images: Sequence[str], views: int = 1, *, rows: bool = True) -> Found:
         """Read the rows of these images that are there.
 
         Parameters
@@ -116,34 +119,37 @@ class FeatureSpace:
             The sha256 of each image's content, each once.
         views : int
             So many views of each.
+        rows : bool
+            False looks only which rows are there.
         """
         shape = (len(images), views)
-        found = Found(np.empty((*shape, *self.row_shape), np.float32), np.zeros(shape, bool), 0.0)
+        held = np.empty((*shape, *self.row_shape), np.float32) if rows else None
+        found = Found(held, np.zeros(shape, bool), 0.0)
         wanted = np.array(images, dtype="S64")
         order = np.argsort(wanted)
-        for shard in self._shards() if len(wanted) else ():
+        for shard in self._shards(rows) if len(wanted) else ():
             place = np.searchsorted(wanted, shard.images, sorter=order).clip(max=len(wanted) - 1)
             asked, view = order[place], shard.views.clip(0, views - 1)
             fits = (wanted[asked] == shard.images) & (shard.views == view)
             use = np.flatnonzero(fits & ~found.present[asked, view])
-            found.rows[asked[use], view[use]] = shard.rows[use]
+            if found.rows is not None:
+                found.rows[asked[use], view[use]] = shard.rows[use]
             found.present[asked[use], view[use]] = True
             found.seconds += shard.seconds * len(use) / max(1, len(shard.images))
         return found
 
-    def _shards(self) -> Iterator[Shard]:
+    def _shards(self, with_rows: bool) -> Iterator[Shard]:
         """Yield every shard; where one was merged away meanwhile, look for what replaced it."""
         seen: set[Path] = set()
         while new := sorted(set(self.folder.glob(f"*{SUFFIX}")) - seen):
-            for path in new:
-                seen.add(path)
-                shard = self._read(path)
-                if shard is not None:
-                    yield shard
+            seen |= set(new)
+            read = functools.partial(self._read, with_rows=with_rows)
+            shards = ahead(read, new, cores(), cores())
+            yield from (shard for shard in shards if shard is not None)
 
-    def _read(self, path: Path) -> Shard | None:
+    def _read(self, path: Path, with_rows: bool) -> Shard | None:
         try:
-            return read_shard(path, self.row_shape)
+            return read_shard(path, self.row_shape, with_rows=with_rows)
         except FileNotFoundError:  # compacted or pruned by another process: its rows are elsewhere
             return None
         except DamagedCacheError as damage:
@@ -157,6 +163,10 @@ class FeatureSpace:
         """Return the engine and batch that the space began with, if its description is whole."""
         described = read_description(self.folder)
         return (described["engine"], described["batch"]) if described else None
+
+    def _description(self, engine: str, batch: int) -> bytes:
+        spec, shape = json.loads(self.spec.as_json()), list(self.row_shape)
+        return _sealed({"spec": spec, "row_shape": shape, "engine": engine, "batch": batch})
 
     def open_for_writing(self, engine: str, batch: int, begun: float) -> "ShardWriter":
         """Create the folder and its description where they are missing; return a writer.
@@ -176,7 +186,7 @@ class FeatureSpace:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if self.pin() is None:
-                write_whole(self.folder / DESCRIPTION, _description(self.spec, engine, batch))
+                write_whole(self.folder / DESCRIPTION, self._description(engine, batch))
         except OSError as error:
             raise FeatbenchError(
                 f"{self.folder}: cannot be written ({error.strerror}); choose another --cache DIR"

@@ -9,8 +9,6 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
-import timm
-from timm.data import resolve_model_data_config
 from torch import nn
 
 from featbench.errors import FeatbenchError, UsageError
@@ -28,6 +26,9 @@ _SHA256 = {
 def _build(name: str, weights: str) -> Built:
     if weights not in ("default", "random", "bundled"):
         raise UsageError(f"--weights {weights}: {name} has default (bundled), random, or a file")
+    import timm
+    from timm.data import resolve_model_data_config
+
     module: nn.Module = timm.create_model(f"tf_{name}", pretrained=False)
     if weights != "random":
         _load_bundled(module, name)

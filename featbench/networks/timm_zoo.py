@@ -1,10 +1,11 @@
-"""Any timm model, as ``timm/NAME``, with the preprocessing of its pretrained configuration."""
+"""Any timm model, as ``timm/NAME``, with the preprocessing of its pretrained configuration.
+
+timm is imported where it is used: it takes half a second that other networks need not spend.
+"""
 
 import math
 from typing import Any
 
-import timm
-from timm.data import resolve_model_data_config
 from torch import nn
 
 from featbench.errors import FeatbenchError, UsageError, did_you_mean
@@ -24,6 +25,9 @@ def build_timm(name: str, weights: str) -> Built:
     weights : str
         ``default``, ``random``, or a pretrained tag of that model.
     """
+    import timm
+    from timm.data import resolve_model_data_config
+
     stem, tag = check_timm(name)
     if weights not in ("default", "random"):
         tag = weights
@@ -53,6 +57,8 @@ def check_timm(name: str) -> tuple[str, str]:
     name : str
         With the prefix ``timm/``.
     """
+    import timm
+
     stem, _, tag = name.removeprefix(PREFIX).partition(".")
     if not timm.is_model(stem):
         hint = did_you_mean(stem, timm.list_models())

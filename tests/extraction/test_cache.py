@@ -95,11 +95,11 @@ def test_a_reader_beside_a_merge_misses_no_row(
     filled(photos, tmp_path, monkeypatch)
     read, merging = _store.read_shard, threading.Event()
 
-    def slowly(path: Path, shape: tuple[int, ...] | None = None) -> object:
+    def slowly(path: Path, *arguments: object, **more: object) -> object:
         if not merging.is_set():
             merging.set()
             compact(tmp_path)
-        return read(path, shape)
+        return read(path, *arguments, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(_store, "read_shard", slowly)
     found = extract(load_dataset(photos), "lenet5", cache=tmp_path)
