@@ -7,6 +7,7 @@ run them; only reading goes on beside. On an accelerator decoding runs ahead of 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,8 @@ class Item:
 
 Key = tuple[str, int]
 """A picture's content and the view's number."""
-Decoded = tuple[Key, Pixels]
+Block = tuple[list[Key], Pixels]
+"""Pictures by key, and their pixels, (n, height, width, channels) uint8."""
 
 
 class Decoder:
@@ -70,7 +72,7 @@ class Decoder:
         except OSError as error:  # the file went away, or cannot be read
             return error
 
-    def _decode(self, item: Item, raw: Raw | OSError) -> list[Decoded]:
+    def _decode(self, item: Item, raw: Raw | OSError) -> list[tuple[Key, Pixels]]:
         if isinstance(raw, OSError):
             self.broken[item.content] = raw.strerror or str(raw)
             return []
@@ -90,47 +92,63 @@ class Decoder:
             for view in item.views
         ]
 
-    def in_turns(self, items: Sequence[Item], burst: int) -> Iterator[list[Decoded]]:
-        """Yield bursts of decoded pictures; while one is used only reading goes on."""
-        chunks = [items[i : i + burst] for i in range(0, len(items), burst)]
-        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(cores()) as pool:
-            ahead: Future[list[Raw | OSError]] | None = None
-            for number, chunk in enumerate(chunks):
-                ahead = ahead or reader.submit(self._read_all, chunk)
-                raws = ahead.result()
-                ahead = None
-                few = [slice(i, i + _TOGETHER) for i in range(0, len(chunk), _TOGETHER)]
-                decoded = pool.map(
-                    lambda part, c=chunk, r=raws: self._several(c[part], r[part]), few
-                )
-                ready = [one for several in decoded for one in several]
-                if number + 1 < len(chunks):
-                    ahead = reader.submit(self._read_all, chunks[number + 1])
-                yield ready
+    def in_turns(self, items: Sequence[Item], burst: int) -> Iterator[Block]:
+        """Yield bursts of decoded pictures; while one is used only reading goes on.
 
-    def _several(self, items: Sequence[Item], raws: Sequence[Raw | OSError]) -> list[Decoded]:
-        return [
-            one for item, raw in zip(items, raws, strict=True) for one in self._decode(item, raw)
-        ]
+        The pixels lie in one array that the next burst overwrites: memory does not grow.
+        """
+        chunks = [items[i : i + burst] for i in range(0, len(items), burst)]
+        channels, height, width = self._preprocessing.shape
+        most = max((sum(len(item.views) for item in chunk) for chunk in chunks), default=0)
+        pixels: Pixels = np.empty((most, height, width, channels), np.uint8)
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(cores()) as pool:
+            reading: Future[list[Raw | OSError]] | None = None
+            for number, chunk in enumerate(chunks):
+                raws = reading.result() if reading else self._read_all(chunk)
+                begins = np.cumsum([0] + [len(item.views) for item in chunk]).tolist()
+                tasks = list(zip(chunk, raws, begins, strict=False))
+                few = [tasks[i : i + _TOGETHER] for i in range(0, len(tasks), _TOGETHER)]
+                filled = [one for part in pool.map(self._fill, few, repeat(pixels)) for one in part]
+                if number + 1 < len(chunks):
+                    reading = reader.submit(self._read_all, chunks[number + 1])
+                keys, places = [key for key, _ in filled], [place for _, place in filled]
+                gaps = len(keys) < begins[-1]  # broken pictures leave some
+                yield keys, pixels[places] if gaps else pixels[: len(keys)]
 
     def _read_all(self, items: Sequence[Item]) -> list[Raw | OSError]:
         return [self._read(item) for item in items]
 
-    def ahead(self, items: Sequence[Item], most: int) -> Iterator[list[Decoded]]:
+    def _fill(
+        self, tasks: Sequence[tuple[Item, Raw | OSError, int]], pixels: Pixels
+    ) -> list[tuple[Key, int]]:
+        """Decode pictures to their places; return what is there now, and where."""
+        filled = []
+        for item, raw, begin in tasks:
+            for place, (key, view) in enumerate(self._decode(item, raw), begin):
+                pixels[place] = view
+                filled.append((key, place))
+        return filled
+
+    def ahead(self, items: Sequence[Item], most: int) -> Iterator[Block]:
         """Yield decoded pictures in order while at most ``most`` more are being decoded."""
 
-        def work(item: Item) -> list[Decoded]:
-            return self._decode(item, self._read(item))
+        def work(few: Sequence[Item]) -> Block:
+            done = [one for item in few for one in self._decode(item, self._read(item))]
+            channels, height, width = self._preprocessing.shape
+            empty: Pixels = np.empty((0, height, width, channels), np.uint8)
+            views = np.stack([pixels for _, pixels in done]) if done else empty
+            return [key for key, _ in done], views
 
-        yield from ahead(work, items, most, max(1, cores() - 1))
+        few = [items[i : i + _TOGETHER] for i in range(0, len(items), _TOGETHER)]
+        yield from ahead(work, few, max(1, most // _TOGETHER), max(1, cores() - 1))
 
 
-def batches(decoded: Iterator[list[Decoded]], size: int) -> Iterator[tuple[list[Key], Pixels]]:
-    """Gather decoded pictures into batches.
+def batches(blocks: Iterator[Block], size: int) -> Iterator[Block]:
+    """Divide decoded pictures into batches.
 
     Parameters
     ----------
-    decoded : iterator of lists of (key, pixels)
+    blocks : iterator of (keys, pixels)
         As a ``Decoder`` yields them.
     size : int
         Pictures a batch.
@@ -138,13 +156,16 @@ def batches(decoded: Iterator[list[Decoded]], size: int) -> Iterator[tuple[list[
     Yields
     ------
     list of (str, int), ndarray of uint8, shape (n, height, width, channels)
-        What they are, and their pixels; n is ``size`` but for the last batch.
+        What they are, and their pixels, good until the next is asked for; n is ``size`` but for
+        the last batch.
     """
-    held: list[Decoded] = []
-    for part in decoded:
-        held += part
-        while len(held) >= size:
-            now, held = held[:size], held[size:]
-            yield [key for key, _ in now], np.stack([pixels for _, pixels in now])
-    if held:
-        yield [key for key, _ in held], np.stack([pixels for _, pixels in held])
+    left: Block | None = None
+    for keys, pixels in blocks:
+        if left is not None:
+            keys, pixels = left[0] + keys, np.concatenate([left[1], pixels])
+        whole = len(keys) - len(keys) % size
+        for start in range(0, whole, size):
+            yield keys[start : start + size], pixels[start : start + size]
+        left = (keys[whole:], pixels[whole:].copy()) if whole < len(keys) else None
+    if left is not None:
+        yield left

@@ -7,9 +7,10 @@ import contextlib
 import functools
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -191,54 +192,58 @@ class FeatureSpace:
             raise FeatbenchError(
                 f"{self.folder}: cannot be written ({error.strerror}); choose another --cache DIR"
             ) from error
-        return ShardWriter(self, begun)
+        return ShardWriter(self, batch, begun)
 
 
-@dataclass
 class ShardWriter:
     """Collects rows and closes a shard after so many rows, bytes or seconds: a kill loses seconds.
+
+    Rows wait in one array made for them: kept one by one among the forwards' big, short-lived
+    blocks, they would break the allocator's memory into ever more pieces.
 
     Parameters
     ----------
     space : FeatureSpace
         Where shards go.
+    batch : int
+        At most so many rows are added at once.
     begun : float
         When the work on the first rows began.
     """
 
-    space: FeatureSpace
-    begun: float
-    _images: list[str] = field(default_factory=list)
-    _views: list[int] = field(default_factory=list)
-    _rows: list[NDArray[np.float32]] = field(default_factory=list)
+    def __init__(self, space: FeatureSpace, batch: int, begun: float) -> None:
+        self._space, self._begun = space, begun
+        bytes_a_row = 4 * math.prod(space.row_shape)
+        most = max(batch, min(SHARD_ROWS, SHARD_BYTES // max(1, bytes_a_row)))
+        self._rows = np.empty((most, *space.row_shape), np.float32)
+        self._keys: list[tuple[str, int]] = []
 
     def add(self, keys: Sequence[tuple[str, int]], rows: NDArray[np.float32]) -> None:
         """Take rows with their images and views; write a shard when it is full or due."""
-        self._images += [image for image, _ in keys]
-        self._views += [view for _, view in keys]
-        self._rows.append(rows)
-        held = sum(part.nbytes for part in self._rows)
-        due = time.perf_counter() - self.begun > SHARD_SECONDS
-        if len(self._images) >= SHARD_ROWS or held >= SHARD_BYTES or due:
+        if len(self._keys) + len(keys) > len(self._rows):
+            self.close_shard()
+        self._rows[len(self._keys) : len(self._keys) + len(keys)] = rows
+        self._keys += keys
+        due = time.perf_counter() - self._begun > SHARD_SECONDS
+        if due or len(self._keys) == len(self._rows):
             self.close_shard()
 
     def close_shard(self) -> None:
         """Write what was collected, if anything; raises FeatbenchError when the disk refuses."""
-        if self._images:
-            now = time.perf_counter()
+        if self._keys:
             shard = Shard(
-                np.concatenate(self._rows),
-                np.array(self._images, dtype="S64"),
-                np.array(self._views, dtype=np.int32),
-                now - self.begun,
+                self._rows[: len(self._keys)],
+                np.array([image for image, _ in self._keys], dtype="S64"),
+                np.array([view for _, view in self._keys], dtype=np.int32),
+                time.perf_counter() - self._begun,
             )
-            self._images, self._views, self._rows = [], [], []
+            self._keys = []
             try:
-                shard.write(self.space.folder)
+                shard.write(self._space.folder)
             except OSError as error:
                 raise FeatbenchError(
-                    f"{self.space.folder}: a shard of {shard.rows.nbytes >> 20} MiB cannot be "
+                    f"{self._space.folder}: a shard of {shard.rows.nbytes >> 20} MiB cannot be "
                     f"written ({error.strerror}); free some space and run the same command again: "
                     "finished shards are kept"
                 ) from error
-        self.begun = time.perf_counter()
+        self._begun = time.perf_counter()

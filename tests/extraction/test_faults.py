@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import make_photos
+
 TRIALS = [
     "kills_at_each_step",
     "kills_at_random_times",
@@ -17,7 +19,8 @@ TRIALS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trial", TRIALS)
-def test_the_store_survives(trial: str, photos: Path, tmp_path: Path) -> None:
+def test_the_store_survives(trial: str, tmp_path: Path) -> None:
+    photos = make_photos(tmp_path / "photos", {"train": 5, "test": 3})
     command = [sys.executable, "-m", "tests.extraction.fault_driver", trial, photos, tmp_path]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
