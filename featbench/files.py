@@ -1,8 +1,11 @@
 """Files that are whole or not there: write a temporary name, fsync, rename, fsync the folder."""
 
+import csv
 import hashlib
+import io
 import os
 import secrets
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 TEMPORARY = ".tmp"
@@ -29,6 +32,13 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    """Put rows of text at ``path`` as CSV; as ``write_whole``."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def write_checked(path: Path, content: bytes) -> None:

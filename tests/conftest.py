@@ -13,6 +13,10 @@ from PIL import Image
 from featbench.cli import main
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--table", help="where the exhaustive test of cuts writes its table")
+
+
 def make_photos(root: Path, splits: dict[str, int] | None = None, *, size: int = 40) -> Path:
     """Write class folders of small JPEGs whose colour tells the class."""
     colours = {"moss": (30, 70, 25), "rust": (170, 70, 30), "sky": (120, 190, 240)}

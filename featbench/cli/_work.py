@@ -94,7 +94,7 @@ def extract(
     first = next(iter(found.values()))
     if output is not None:
         export(first, output)
-    _warn_skipped(dict(first.skipped))
+    _warn_skipped(dict(first.skipped), chosen.cache / "skipped.csv")
     if as_json:
         summary = {
             "dataset": dataset.name,
@@ -131,6 +131,7 @@ def fit(
     limit: options.Limit = None,
     seed: options.Seed = None,
     split_seed: options.SplitSeed = 0,
+    precision: options.Precision = "float32",
     device: options.Device = "auto",
     cache: options.Cache = None,
     results: options.Results = None,
@@ -153,6 +154,7 @@ def fit(
         seed=chosen.seed,
         split_seed=split_seed,
         limit=chosen.limit,
+        precision=precision,
     )
     _run_one(run, _session(chosen, device, quiet, strict), again, as_json)
 
@@ -261,7 +263,7 @@ def run_recipe(
     if report_to is not None:
         page = write_report(session.store, report_to, recipe=plan.name)
         print(f"\nreport: {page}", file=sys.stderr if as_json else sys.stdout)
-    _warn_skipped(session.skipped)
+    _warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
     failed = any(r.status != "ok" for r in done)
     _finish(failed or any(r.n_skipped for r in done) or bool(session.problems))
 
@@ -289,17 +291,17 @@ def _session(chosen: "Settled", device: str, quiet: bool, strict: bool = False) 
 def _run_one(run: "Run", session: "Session", again: bool, as_json: bool) -> None:
     result = session.run(run, again=again)
     print(result.model_dump_json() if as_json else one_line(result))
-    _warn_skipped(session.skipped)
+    _warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
     _finish(bool(result.n_skipped or session.problems))
 
 
-def _warn_skipped(skipped: dict[str, str], most: int = 10) -> None:
-    """Name the images that were left out, and why."""
+def _warn_skipped(skipped: dict[str, str], listed: Path, most: int = 10) -> None:
+    """Name the images that were left out, and why; say where all of them are listed."""
     lines: Iterable[Any] = list(skipped.items())[:most]
     for name, reason in lines:
         print(f"skipped {name}: {reason}", file=sys.stderr)
     if len(skipped) > most:
-        print(f"skipped {len(skipped) - most} more", file=sys.stderr)
+        print(f"skipped {len(skipped) - most} more: see {listed}", file=sys.stderr)
 
 
 def _finish(something_to_look_at: bool) -> None:

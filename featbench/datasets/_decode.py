@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from featbench.errors import BrokenImageError
 Raw = bytes | NDArray[Any]
 """A picture as its source holds it: a file's bytes, or an array (height, width[, 3]) of uint8."""
 
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # at half that limit
 _ALPHA = {"RGBA", "LA", "PA", "La", "RGBa"}
 
 
@@ -35,7 +37,8 @@ def decode(raw: Raw) -> Image.Image:
     """Return the picture upright, in RGB with 8 bits a channel.
 
     EXIF orientation is applied; of an animation the first frame counts; transparency is laid over
-    white; grey, palette and CMYK are converted by Pillow; 16-bit grey keeps its high byte.
+    white; grey, palette and CMYK are converted by Pillow; 16-bit grey keeps its high byte. More
+    than 178,956,970 pixels are refused: Pillow's limit against decompression bombs.
 
     Parameters
     ----------

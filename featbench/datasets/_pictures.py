@@ -9,6 +9,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+MAX_BYTES = 2**30
+"""No picture is larger; a zip of some kilobytes can claim to hold one that is."""
+
 
 @dataclass(frozen=True)
 class FilePicture:
@@ -17,7 +20,8 @@ class FilePicture:
     path: Path
 
     def raw(self) -> bytes:
-        """Return the file's bytes."""
+        """Return the file's bytes; raises OSError when it cannot be read or is too large."""
+        _check_size(self.path.stat().st_size)
         return self.path.read_bytes()
 
     def stamp(self) -> tuple[Any, ...] | None:
@@ -50,7 +54,8 @@ class ZipPicture:
     member: zipfile.ZipInfo
 
     def raw(self) -> bytes:
-        """Return the member's bytes; raises OSError when the zip is damaged there."""
+        """Return the member's bytes; raises OSError when it is damaged or too large."""
+        _check_size(self.member.file_size)
         try:
             return self.archive.file.read(self.member)
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
@@ -78,6 +83,11 @@ class ArrayPicture:
     def stamp(self) -> None:
         """Return None: hashing what is in memory needs no reading."""
         return
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise OSError(f"{size:,} bytes are over the limit of {MAX_BYTES:,}")
 
 
 def _stamp(path: Path) -> tuple[Any, ...]:

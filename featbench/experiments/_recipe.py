@@ -35,6 +35,7 @@ class RunTable(_Table):
     train: dict[str, Any] = {}
     seeds: list[int] | None = None
     limit: int | list[int] | None = None
+    precision: OneOrMore | None = None
 
 
 class Preset(_Table):
@@ -68,6 +69,7 @@ class Recipe(_Table):
     seeds: list[int] = [0]
     split_seed: int = 0
     limit: int | list[int] | None = None
+    precision: OneOrMore = "float32"
     run: list[RunTable] = Field(min_length=1)
     preset: dict[str, Preset] = {}
     published: list[Published] = []
@@ -259,16 +261,17 @@ def _expand(recipe: Recipe, table: RunTable, name: str, where: str) -> list[Run]
             f"{did_you_mean(head, [h for h in heads if h])}"
         )
     runs = []
-    for data, network, weights, limit, seed in itertools.product(
+    for data, network, weights, limit, precision, seed in itertools.product(
         _axis(table.data or recipe.data), _axis(table.network), _axis(table.weights),
         _axis(table.limit if table.limit is not None else recipe.limit),
-        table.seeds or recipe.seeds,
+        _axis(table.precision or recipe.precision), table.seeds or recipe.seeds,
     ):  # fmt: skip
         shared = {
             "data": data,
             "network": network,
             "weights": weights,
             "limit": limit,
+            "precision": precision,
             "seed": seed,
             "split_seed": recipe.split_seed,
             "recipe": name,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from featbench.errors import FeatbenchError, UsageError
-from featbench.files import write_whole
+from featbench.files import write_rows, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,7 +138,7 @@ class Predictions:
 
 
 class ResultStore:
-    """A folder with one folder a run: result.json, predictions.csv, history.csv.
+    """A folder with one folder a run: result.json, predictions.csv, history.csv, skipped.csv.
 
     Parameters
     ----------
@@ -154,6 +154,7 @@ class ResultStore:
         result: Result,
         predictions: str | None = None,
         history: Sequence[dict[str, Any]] = (),
+        skipped: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Write a run's files, result.json last: a run is there when that is.
 
@@ -174,6 +175,8 @@ class ResultStore:
 
                 table = pd.DataFrame(history).to_csv(index=False)
                 write_whole(folder / "history.csv", table.encode())
+            if skipped:
+                write_rows(folder / "skipped.csv", [("id", "reason"), *skipped])
             text = json.dumps(result.model_dump(), indent=1, allow_nan=False)
             write_whole(folder / "result.json", text.encode())
         except OSError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from featbench.errors import UsageError
 from featbench.experiments._result import FINE_TUNE
+from featbench.extraction import PRECISIONS
 from featbench.finetune import Schedule
 from featbench.heads import create_head
 
@@ -33,6 +34,8 @@ class Run:
         For training, and for splits.
     limit : int, optional
         Images a class and split.
+    precision : str
+        Of the forward that gives frozen features: ``float32`` or ``bfloat16``.
     recipe : str
         The recipe's name; empty for a single command.
     published : dict, optional
@@ -49,10 +52,13 @@ class Run:
     seed: int = 0
     split_seed: int = 0
     limit: int | None = None
+    precision: str = "float32"
     recipe: str = ""
     published: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"precision {self.precision!r}: expected {', '.join(PRECISIONS)}")
         if (self.head is None) == (self.blocks is None):
             raise UsageError("a run needs either a head (on frozen features) or blocks (to train)")
         if self.warm_start is not None and self.head is not None:

@@ -97,13 +97,15 @@ class Session:
             self._network = key, create_network(run.network, run.weights, seed=run.seed)
         return self._network[1]
 
-    def features(self, dataset: Dataset, network: Network) -> Features:
+    def features(self, dataset: Dataset, network: Network, precision: str) -> Features:
         """Return the data set's features; those asked for last are kept."""
-        key = (dataset.fingerprint, tuple(dataset.splits), network.name, network.sha256)
+        splits = tuple(dataset.splits)
+        key = (dataset.fingerprint, splits, network.name, network.sha256, precision)
         if self._features is None or self._features[0] != key:
             found = extract(
                 dataset,
                 network,
+                precision=precision,
                 cache=self._cache,
                 device=self._device,
                 strict=self._strict,
@@ -150,7 +152,7 @@ class Session:
             self._reporter.say(f"run {name} is finished already: nothing to do")
             return known
         if run.head:
-            outcome = self._fit_head(run.head, settings, dataset, network)
+            outcome = self._fit_head(run, settings, dataset, network)
         else:
             outcome = self._train(run, dataset)
         self.skipped |= dict(outcome.skipped)
@@ -178,7 +180,7 @@ class Session:
             **self._provenance(),
         )
         table = outcome.predictions["test"].as_csv(dataset.classes)
-        self.store.save(result, table, outcome.history)
+        self.store.save(result, table, outcome.history, outcome.skipped)
         self.store.discard(run_id(self._asked(run), ""))  # an earlier failure of the same run
         return result
 
@@ -215,6 +217,7 @@ class Session:
             "seed": run.seed,
             "split_seed": run.split_seed,
             "n_per_class": run.limit,
+            "precision": run.precision if run.head or run.warm_start else "float32",
         }
 
     def _head(self, name: str, settings: dict[str, Any], features: Features) -> Head:
@@ -233,11 +236,11 @@ class Session:
         return fitted
 
     def _fit_head(
-        self, name: str, settings: dict[str, Any], dataset: Dataset, network: Network
+        self, run: Run, settings: dict[str, Any], dataset: Dataset, network: Network
     ) -> _Outcome:
-        features = self.features(dataset, network)
+        features = self.features(dataset, network, run.precision)
         began = time.perf_counter()
-        head = self._head(name, settings, features)
+        head = self._head(run.method, settings, features)
         fitted = time.perf_counter()
         predictions = {
             side: self._ask_head(head, features.dataset.splits[side], part.X, len(dataset.classes))
@@ -256,7 +259,6 @@ class Session:
             "rows_computed": features.rows_computed,
             "rows_cached": features.rows_cached,
             "engine": features.engine,
-            "precision": features.spec.precision,
             "parameters_total": backbone + (trainable or 0),
             "parameters_trainable": trainable,
         }
@@ -278,7 +280,7 @@ class Session:
         head, features = None, None
         began = time.perf_counter()
         if run.warm_start:
-            features = self.features(dataset, self.network(run))
+            features = self.features(dataset, self.network(run), run.precision)
             head = self._head(run.warm_start, {}, features)
         model = FineTuneClassifier(
             run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,

@@ -9,6 +9,7 @@ from featbench.extraction._cache import (
     verify,
 )
 from featbench.extraction._device import choose_device
+from featbench.extraction._engines import PRECISIONS
 from featbench.extraction._export import export, export_space
 from featbench.extraction._extract import extract, extract_layers
 from featbench.extraction._features import Features, FeatureSplit
@@ -16,6 +17,7 @@ from featbench.extraction._pipeline import Decoder, Item, batches
 from featbench.extraction._spec import FeatureSpec, spec_of
 
 __all__ = [
+    "PRECISIONS",
     "Decoder",
     "FeatureSpec",
     "FeatureSplit",

@@ -17,6 +17,7 @@ from featbench.extraction._device import choose_device
 from featbench.extraction._features import Features, FeatureSplit
 from featbench.extraction._pipeline import Decoder, Item, Pixels, batches
 from featbench.extraction._pooling import pooling_for, row_shape
+from featbench.extraction._skipped import record_skipped
 from featbench.extraction._spec import spec_of
 from featbench.extraction._store import FeatureSpace, Found
 from featbench.extraction._tuning import Running, Task, start_engine
@@ -148,6 +149,7 @@ def extract_layers(
     missing = work.missing
     computing = work.compute(engine, Path(cache)) if missing else 0.0
     kept, skipped = _without(dataset, work.decoder.broken)
+    record_skipped(Path(cache), dataset.source, skipped)
     _check_kept(kept, skipped, strict)
     features = Features(
         dataset=kept,

@@ -6,8 +6,9 @@ is a value after which nothing else that depends on the input is still needed: t
 can be cut in two. Constants (class token, position embedding) go to the side that uses them.
 """
 
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -259,6 +260,20 @@ def _in_place(result: Trace, node: fx.Node) -> bool:
     return bool(node.kwargs.get("inplace") or getattr(part, "inplace", False))
 
 
+@contextlib.contextmanager
+def _as_before(module: nn.Module) -> Iterator[None]:
+    """Undo what a forward stores in its modules: a fake forward's tensors must not stay there."""
+    held = [part.__dict__ for part in module.modules()]  # with its buffers and caches, all dicts
+    held += [value for one in held for value in one.values() if isinstance(value, dict)]
+    before = [dict(one) for one in held]
+    try:
+        yield
+    finally:
+        for one, content in zip(held, before, strict=True):
+            one.clear()
+            one.update(content)
+
+
 def _watch(result: Trace, example: torch.Tensor) -> tuple[dict[str, tuple[int, ...]], set[str]]:
     """Run once; return the shape of an image's value at each node, and what is written into later.
 
@@ -273,8 +288,9 @@ def _watch(result: Trace, example: torch.Tensor) -> tuple[dict[str, tuple[int, .
             return value
 
     seen: list[tuple[str, torch.Tensor, int]] = []
-    with torch.no_grad():
-        Recorder(result.build(None, None)).run(example)
+    whole = result.build(None, None)
+    with torch.no_grad(), _as_before(whole):
+        Recorder(whole).run(example)
     shapes = {
         name: tuple(value.shape[1:])
         for name, value, _ in seen

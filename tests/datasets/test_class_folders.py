@@ -93,6 +93,17 @@ def test_a_circle_of_links_ends(photos: Path) -> None:
     assert set(before) <= set(load_dataset(photos).train.ids)
 
 
+def test_a_member_that_claims_to_be_huge_is_not_unpacked(photos: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(zipped(photos, archive), "a", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("train/moss/bomb.jpg", b"")
+    dataset = load_dataset(archive)
+    place = dataset.train.ids.index("train/moss/bomb.jpg")
+    dataset.train.pictures[place].member.file_size = 2**40  # type: ignore[attr-defined]
+    with pytest.raises(OSError, match=r"1,099,511,627,776 bytes are over the limit"):
+        dataset.train.pictures[place].raw()
+
+
 def test_zip_members_with_unsafe_names_are_left_out(photos: Path, tmp_path: Path) -> None:
     archive = zipped(photos, tmp_path / "p.zip")
     with zipfile.ZipFile(archive, "a") as more:

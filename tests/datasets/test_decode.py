@@ -1,6 +1,8 @@
 """An image becomes upright RGB by stated rules, or a reason why not."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -67,6 +69,18 @@ def test_a_truncated_jpeg_is_broken_and_not_half_an_image() -> None:
     whole = encoded(Image.fromarray(noise), "JPEG")
     with pytest.raises(BrokenImageError, match="truncated"):
         decode(whole[: len(whole) // 2])
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:
+    row = zlib.compress(bytes(1 + 20_000 // 8))
+    size = struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0)
+    parts = [(b"IHDR", size), (b"IDAT", row), (b"IEND", b"")]
+    chunks = [
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in parts
+    ]
+    with pytest.raises(BrokenImageError, match=r"400000000 pixels.*exceeds limit of 178956970"):
+        decode(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
 
 
 def test_the_digest_of_an_array_hangs_on_shape_and_dtype_too() -> None:

@@ -100,6 +100,7 @@ def test_what_a_run_is_decides_its_name(photos: Path, tmp_path: Path) -> None:
         head_run(photos, seed=1),
         head_run(photos, limit=5),
         head_run(photos, recipe="r"),
+        head_run(photos, precision="bfloat16"),
     ]
     names = {here.run(run).run_id for run in runs}
     assert len(names) == len(runs)

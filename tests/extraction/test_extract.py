@@ -1,5 +1,6 @@
 """Rows are computed once, hang on content alone, and are what a straightforward loop gives."""
 
+import csv
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from PIL import Image
 
 from featbench.datasets import load_dataset
 from featbench.errors import FeatbenchError, UsageError
-from featbench.extraction import Features, export, extract
+from featbench.extraction import Features, export, extract, extract_layers
+from featbench.extraction._tuning import disagreement
 from featbench.networks import create_network
 from tests.conftest import make_photos
 from tests.datasets.test_class_folders import zipped
@@ -26,10 +28,16 @@ def counts(found: Features) -> tuple[int, int]:
     return found.rows_computed, found.rows_cached
 
 
-def test_rows_equal_a_straightforward_reference(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["folder", "zip", "table"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_rows_equal_a_straightforward_reference(
+    kind: str, precision: str, photos: Path, tmp_path: Path
+) -> None:
     network = create_network("resnet18", "random", seed=4)
-    dataset = load_dataset(photos, limit=3)
-    found = extract(dataset, network, cache=tmp_path / "cache", batch=4)
+    make = {"folder": lambda: photos, "zip": lambda: zipped(photos, tmp_path / "p.zip"),
+            "table": lambda: write_table(photos)}  # fmt: skip
+    dataset = load_dataset(make[kind](), limit=3)
+    found = extract(dataset, network, cache=tmp_path / "cache", batch=4, precision=precision)
     from torchvision.models import ResNet18_Weights
 
     preset = ResNet18_Weights.IMAGENET1K_V1.transforms()
@@ -39,7 +47,7 @@ def test_rows_equal_a_straightforward_reference(photos: Path, tmp_path: Path) ->
         for path in part.ids:
             with Image.open(photos / path) as image, torch.no_grad():
                 rows.append(network.module(preset(image.convert("RGB"))[None])[0].numpy())
-        np.testing.assert_allclose(part.X, np.stack(rows), rtol=1e-4, atol=1e-5)
+        assert disagreement(part.X, np.stack(rows), precision) is None
         assert part.y.tolist() == dataset.splits[name].labels.tolist()
 
 
@@ -111,14 +119,17 @@ def test_other_weights_or_preprocessing_are_another_space(photos: Path, tmp_path
     assert len([p for p in cache.iterdir() if p.is_dir()]) == 3
 
 
-def test_a_row_hangs_on_no_neighbour(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["eager", "fused", "packed", "packed-bfloat16"])
+def test_a_row_hangs_on_no_neighbour(engine: str, photos: Path, tmp_path: Path) -> None:
     network = create_network("mobilenet_v3_small", "random")
+    precision = "bfloat16" if "bfloat16" in engine else "float32"
+    options = {"batch": 8, "engine": engine, "precision": precision}
     dataset = load_dataset(photos)
-    whole = extract(dataset, network, cache=tmp_path / "a", batch=8)
+    whole = extract(dataset, network, cache=tmp_path / "a", **options)
     turned = dataset.with_splits({"train": dataset.train.take(range(29, -1, -1))})
-    extract(turned.with_splits({"train": turned.train.take(range(11))}), network,
-            cache=tmp_path / "b", batch=8)  # fmt: skip
-    other = extract(turned, network, cache=tmp_path / "b", batch=8)
+    some = turned.with_splits({"train": turned.train.take(range(11))})
+    extract(some, network, cache=tmp_path / "b", **options)
+    other = extract(turned, network, cache=tmp_path / "b", **options)
     assert counts(other) == (19, 11)
     assert np.array_equal(other.train.X[::-1], whole.train.X)
 
@@ -140,6 +151,37 @@ def test_broken_images_are_skipped_with_a_reason_and_all_stays_aligned(
         assert counts(found) == (0, 48)
     with pytest.raises(FeatbenchError, match="cannot be decoded"):
         features(photos, tmp_path / "cache", strict=True)
+
+
+def test_skipped_images_are_listed_by_source(photos: Path, tmp_path: Path) -> None:
+    cache, listed = tmp_path / "cache", tmp_path / "cache" / "skipped.csv"
+    other = make_photos(tmp_path / "ö,ther", {"": 8})
+    broken = photos / "train" / "moss" / 'a, "b".jpg'
+    broken.write_bytes(b"")
+    (other / "sky" / "bad.png").write_bytes(b"no image")
+    features(photos, cache)
+    features(other, cache)
+    with listed.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["source", "id", "reason"],
+        [str(photos), 'train/moss/a, "b".jpg', "empty file"],
+        [str(other), "sky/bad.png", "not an image in a known format"],
+    ]
+    broken.unlink()
+    features(photos, cache)
+    assert len(listed.read_text(encoding="utf-8").splitlines()) == 2
+    (other / "sky" / "bad.png").unlink()
+    features(other, cache)
+    assert not listed.exists()
+
+
+def test_rows_can_stay_in_the_store(photos: Path, tmp_path: Path) -> None:
+    left = extract_layers(load_dataset(photos), "lenet5", ["features"], cache=tmp_path, rows=False)
+    assert left["features"].splits == {}
+    assert left["features"].row_shape == (84,)
+    assert counts(left["features"]) == (48, 0)
+    assert counts(features(photos, tmp_path)) == (0, 48)
 
 
 def test_a_damaged_zip_member_and_a_file_that_goes_away_are_skipped(

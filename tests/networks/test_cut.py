@@ -12,7 +12,8 @@ FAMILIES = [
     "maxvit_t", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "regnet_y_400mf", "resnet18",
     "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "swin_v2_t", "vgg11_bn", "vit_b_32",
     "efficientnet_lite0", "lenet5", "timm/vit_tiny_patch16_224", "timm/mobilenetv3_small_050",
-    "timm/resnetv2_50", "timm/mixer_s32_224", "timm/convnext_atto",
+    "timm/resnetv2_50", "timm/mixer_s32_224", "timm/convnext_atto", "timm/levit_128s",
+    "timm/vit_small_patch14_dinov2",
 ]  # fmt: skip
 SMALL = ["mobilenet_v3_small", "resnet18", "squeezenet1_1", "lenet5", "timm/convnext_atto"]
 
