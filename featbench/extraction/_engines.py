@@ -1,6 +1,7 @@
 """The ways to run one frozen network; which one is fastest, only this machine can tell."""
 
 import copy
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -113,7 +114,9 @@ def _openvino(taps: nn.Module, preprocessing: Preprocessing) -> Forward:
     import openvino
 
     shape = (1, *preprocessing.shape)
-    model = openvino.convert_model(copy.deepcopy(taps), example_input=torch.zeros(shape))
+    with warnings.catch_warnings():  # torch's, of its own tracer
+        warnings.simplefilter("ignore")
+        model = openvino.convert_model(copy.deepcopy(taps), example_input=torch.zeros(shape))
     core = openvino.Core()
     hints = {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "LATENCY"}
     compiled = core.compile_model(model, "CPU", hints)
