@@ -1,5 +1,6 @@
 """Classical estimators on arrays: arrays in, labels out. One file each."""
 
 from featbench.heads._base import HEADS, Head, create_head, register_head
+from featbench.heads._kernel_svc import KernelSVC
 
-__all__ = ["HEADS", "Head", "create_head", "register_head"]
+__all__ = ["HEADS", "Head", "KernelSVC", "create_head", "register_head"]

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from sklearn.svm import SVC
-
 from featbench.heads._base import Head, register_head
+from featbench.heads._kernel_svc import KernelSVC
 
 
 class _KernelHead(Head):
@@ -12,9 +11,9 @@ class _KernelHead(Head):
 
     _kernel: str
 
-    def _core(self) -> SVC:
+    def _core(self) -> KernelSVC:
         settings = {k: v for k, v in self.get_params(deep=False).items() if k != "preprocess"}
-        return SVC(kernel=self._kernel, **settings)
+        return KernelSVC(kernel=self._kernel, **settings)
 
 
 @register_head("svm-linear")

@@ -59,12 +59,12 @@ def pack(module: nn.Module) -> nn.Module:
 
     Raises
     ------
-    NotImplementedError
+    RuntimeError
         Where torch was built without oneDNN's kernels.
     """
     kernels = torch.ops.mkldnn
     if not (torch.backends.mkldnn.is_available() and hasattr(kernels, "_convolution_pointwise")):
-        raise NotImplementedError("this build of torch has no oneDNN kernels")
+        raise RuntimeError("this build of torch has no oneDNN kernels")
     return rewritten(copy.deepcopy(module), fold_norms, _drop_idle, _use_kernels, _use_pools)
 
 
