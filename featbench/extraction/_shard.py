@@ -80,12 +80,12 @@ def read_shard(
         raise DamagedCacheError(f"{path}: its content is not what its name promises")
     try:
         with h5py.File.in_memory(content) as file:
-            return _read(file, row_shape, with_rows)
+            return _read(file, len(content), row_shape, with_rows)
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise DamagedCacheError(f"{path}: is not a shard of this format ({error})") from error
 
 
-def _read(file: h5py.File, row_shape: tuple[int, ...] | None, with_rows: bool) -> Shard:
+def _read(file: h5py.File, size: int, row_shape: tuple[int, ...] | None, with_rows: bool) -> Shard:
     if (file.attrs.get("encoding"), file.attrs.get("version")) != (_ENCODING, _VERSION):
         raise ValueError("another encoding or version")
     for name in ("X", "image", "view"):
@@ -94,6 +94,8 @@ def _read(file: h5py.File, row_shape: tuple[int, ...] | None, with_rows: bool) -
     rows, images, views = file["X"], file["image"], file["view"]
     if (rows.dtype, images.dtype, views.dtype) != (np.float32, np.dtype("S64"), np.int32):
         raise ValueError("another dtype")
+    if rows.nbytes + images.nbytes + views.nbytes > size:
+        raise ValueError(f"declares {rows.nbytes:,} bytes of rows in a file of {size:,}")
     if images.shape != rows.shape[:1] or views.shape != rows.shape[:1]:
         raise ValueError("X, image and view differ in length")
     if row_shape is not None and rows.shape[1:] != row_shape:

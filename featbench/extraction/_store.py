@@ -28,6 +28,8 @@ DESCRIPTION = "space.json"
 SHARD_ROWS = 4096
 SHARD_BYTES = 64 * 2**20
 SHARD_SECONDS = 5.0
+ROW_LIMIT = 2**28
+"""No image has so many values in a row: a description that claims more is not believed."""
 
 
 @dataclass
@@ -73,10 +75,11 @@ def read_description(folder: Path) -> dict[str, Any]:
         content = (folder / DESCRIPTION).read_bytes()
         described: dict[str, Any] = json.loads(content)
         del described["sha256"]
-        key = key_of(described["spec"])
+        whole = content == _sealed(described) and key_of(described["spec"]) == folder.name
+        sane = described["batch"] > 0 and 0 < math.prod(described["row_shape"]) <= ROW_LIMIT
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return described if content == _sealed(described) and key == folder.name else {}
+    return described if whole and sane else {}
 
 
 class FeatureSpace:
@@ -181,9 +184,16 @@ class FeatureSpace:
 
         Raises
         ------
+        DamagedCacheError
+            When the space's description is not of this network's rows.
         FeatbenchError
             When the folder cannot be written.
         """
+        if self.row_shape != self._shape():  # never trusted where rows are to be written
+            raise DamagedCacheError(
+                f"{self.folder / DESCRIPTION}: says that rows have the shape {self.row_shape}, but "
+                f"they have {self._shape()}; featbench cache prune --space {self.spec.key[:8]}"
+            )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if self.pin() is None:

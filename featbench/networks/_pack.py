@@ -163,6 +163,8 @@ def _use_pools(whole: fx.GraphModule) -> None:
         pool = layer_of(whole, node)
         if not isinstance(pool, nn.MaxPool2d) or pool.ceil_mode or pool.return_indices:
             continue
+        if calls(whole, node) > 1:
+            continue
         pairs = [(p, p) if isinstance(p, int) else p
                  for p in (pool.kernel_size, pool.stride, pool.padding, pool.dilation)]  # fmt: skip
         before = layer_of(whole, node.args[0])

@@ -73,6 +73,22 @@ def test_a_shard_of_another_space_is_never_read(photos: Path, tmp_path: Path) ->
     assert any("rows of shape (3,), expected (84,)" in line for line in notes.lines)
 
 
+@pytest.mark.parametrize("shape", [[85], [2**60], [-1], "wide"])
+def test_a_forged_description_is_not_believed(shape: object, photos: Path, tmp_path: Path) -> None:
+    found = run(photos, tmp_path / "cache")
+    path = tmp_path / "cache" / found.spec.key / "space.json"
+    described = json.loads(path.read_text())
+    del described["sha256"]
+    path.write_bytes(_store._sealed({**described, "row_shape": shape}))
+    for shard in shards(tmp_path / "cache"):
+        shard.unlink()
+    if shape == [85]:  # not absurd in itself
+        with pytest.raises(DamagedCacheError, match=r"shape \(85,\), but they have \(84,\)"):
+            run(photos, tmp_path / "cache")
+    else:
+        assert np.array_equal(run(photos, tmp_path / "cache").train.X, found.train.X)
+
+
 def renamed_to_its_hash(path: Path) -> Path:
     target = path.with_name(f"{hashlib.sha256(path.read_bytes()).hexdigest()}.h5")
     path.rename(target)
@@ -99,12 +115,19 @@ def wrong_length(file: h5py.File) -> None:
     file["view"] = np.zeros(3, np.int32)
 
 
+def huge_shape(file: h5py.File) -> None:
+    for name, dtype in (("X", np.float32), ("image", "S64"), ("view", np.int32)):
+        del file[name]
+        shape = (2**40, 3) if name == "X" else (2**40,)
+        file.create_dataset(name, shape=shape, dtype=dtype, chunks=True)
+
+
 def wrong_version(file: h5py.File) -> None:
     file.attrs["version"] = 99
 
 
 @pytest.mark.parametrize(
-    "harm", [link_outside, soft_link, wrong_dtype, wrong_length, wrong_version]
+    "harm", [link_outside, soft_link, wrong_dtype, wrong_length, huge_shape, wrong_version]
 )
 def test_a_file_that_is_no_honest_shard_is_refused(
     harm: Callable[[h5py.File], None], tmp_path: Path

@@ -72,6 +72,7 @@ class Awkward(nn.Module):
         self.twice = nn.Conv2d(8, 8, 1)
         self.same = nn.Conv2d(8, 8, 3, padding="same")
         self.circular = nn.Conv2d(8, 8, 3, padding=1, padding_mode="circular")
+        self.third = nn.Conv2d(8, 8, 1)
         self.pool = nn.MaxPool2d(3, 2, 1)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -80,9 +81,13 @@ class Awkward(nn.Module):
         kept = total + b  # b is used again after it is summed
         negative = self.pool(self.twice(kept))  # may be negative: no comparing of integers
         odd = self.pool(functional.relu(self.circular(kept[:, :, 1:, 1:])))
+        positive = self.pool(
+            functional.relu(self.third(kept))
+        )  # the pool that negatives went through
         value = self.same(self.twice(odd)) + odd
         value += value  # a sum with itself
-        return functional.relu(kept, inplace=True), negative, odd, functional.gelu(value) + 1
+        last = functional.gelu(value) + 1
+        return functional.relu(kept, inplace=True), negative, odd, positive, last
 
 
 def test_look_alikes_are_left_alone() -> None:
