@@ -1,6 +1,7 @@
 """Small real data, small real networks, and the command line as a user calls it."""
 
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import pytest
 from PIL import Image
 
 from featbench.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

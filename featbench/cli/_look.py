@@ -147,7 +147,7 @@ def results_ls(results: options.Results = None, as_json: options.Json = False) -
         print(json.dumps([r.model_dump() for r in found]))
         return
     for result in found:
-        print(f"{result.run_id}  {result.finished}  {result.dataset} · {one_line(result)}")
+        print(f"{result.run_id}  {result.finished[:19]}  {result.dataset} · {one_line(result)}")
 
 
 Run = Annotated[str, typer.Argument(help="A run's id, or how it begins.")]

@@ -318,5 +318,5 @@ class Session:
             "versions": {p: importlib.metadata.version(p) for p in _VERSIONS_OF},
             "device": str(choose_device(self._device)),
             "command": self._command,
-            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         }
