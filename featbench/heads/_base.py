@@ -52,6 +52,11 @@ class Head(ClassifierMixin, BaseEstimator):
         """Return the unfitted classifier that works on preprocessed rows."""
         raise TypeError(f"{type(self).__name__} has no _core")
 
+    def _core_settings(self) -> dict[str, Any]:
+        """Return the settings that are the classifier's own, not the head's."""
+        own = ("preprocess", "calibrate")
+        return {k: v for k, v in self.get_params(deep=False).items() if k not in own}
+
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit preprocessing and classifier.
 

@@ -40,9 +40,7 @@ class LogisticHead(Head):
         self.tol = tol
 
     def _core(self) -> LogisticRegression:
-        return LogisticRegression(
-            C=self.C, class_weight=self.class_weight, max_iter=self.max_iter, tol=self.tol
-        )
+        return LogisticRegression(**self._core_settings())
 
     def _is_linear(self) -> bool:
         return True

@@ -60,8 +60,7 @@ class MLPHead(Head):
         self.random_state = random_state
 
     def _core(self) -> "TorchMLP":
-        settings = {k: v for k, v in self.get_params(deep=False).items() if k != "preprocess"}
-        return TorchMLP(**settings)
+        return TorchMLP(**self._core_settings())
 
     def _is_linear(self) -> bool:
         return not len(self.hidden)

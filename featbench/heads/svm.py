@@ -12,8 +12,7 @@ class _KernelHead(Head):
     _kernel: str
 
     def _core(self) -> KernelSVC:
-        settings = {k: v for k, v in self.get_params(deep=False).items() if k != "preprocess"}
-        return KernelSVC(kernel=self._kernel, **settings)
+        return KernelSVC(kernel=self._kernel, **self._core_settings())
 
 
 @register_head("svm-linear")
