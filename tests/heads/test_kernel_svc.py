@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import check_estimator
 
-from featbench.heads import _kernels
+from featbench.heads import _kernels, _pairs
 from featbench.heads._kernel_svc import KernelSVC
 
 KERNELS = ["linear", "poly", "rbf", "sigmoid"]
