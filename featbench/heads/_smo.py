@@ -1,75 +1,66 @@
 """A compiled solver for the pairs of a one-vs-one SVM: LIBSVM's path to LIBSVM's solution.
 
 Sequential minimal optimisation with second-order working sets (Fan, Chen and Lin 2005) and
-shrinking, in LIBSVM's order (Chang and Lin 2011, sections 4.1, 5.1 and 5.4) and with its
-precisions: kernel values in single, all else in double. So the two stop at the same point, and not
-only within the tolerance of each other.
+shrinking (Chang and Lin 2011, sections 4.1, 5.1 and 5.4), in LIBSVM's order and with its
+precisions, kernel values in single, all else in double: the two make the same steps and stop at the
+same point, not only within the tolerance of each other.
+
+What LIBSVM calls y·G is ``slope`` here: rows with the steepest slopes either way make the working
+set. A row may *rise* where y·alpha can still grow, and *fall* where it can shrink.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
 from featbench.heads._compiled import compiled
 
 _TINY = 1e-12  # stands in where the curvature along a working set is not positive
+_SMALL = 2048  # a pair of at most so many rows gets its kernel values in a matrix of its own
 
 
 @compiled
-def _row(gram: Any, place: Any, sign: Any, t: int, count: int, out: Any) -> None:
-    """Put row t of Q, sign · sign · kernel, at ``out``, its first ``count`` columns."""
-    source, own = gram[place[t]], sign[t]
-    for k in range(count):
-        out[k] = own * sign[k] * source[place[k]]
-
-
-@compiled
-def _select(gram, diagonal, place, sign, upper, alpha, gradient, count, tol, q):  # type: ignore[no-untyped-def]
-    """Return the working set (i, j), with row i of Q in ``q``; (-1, -1) where it is optimal."""
-    most, first = -math.inf, -1
+def _steepest(slope, rise, count):  # type: ignore[no-untyped-def]
+    """Return the steepest way up and its row, the last of equals; -1 where no row may rise."""
+    most = -math.inf
     for t in range(count):
-        if sign[t] > 0:
-            if alpha[t] < upper[t] and -gradient[t] >= most:
-                most, first = -gradient[t], t
-        elif alpha[t] > 0 and gradient[t] >= most:
-            most, first = gradient[t], t
-    if first < 0:
-        return -1, -1
-    _row(gram, place, sign, first, count, q)
-    other, second, best = -math.inf, -1, math.inf
-    for t in range(count):
-        if sign[t] > 0:
-            if alpha[t] <= 0:
-                continue
-            violation = gradient[t]
-        else:
-            if alpha[t] >= upper[t]:
-                continue
-            violation = -gradient[t]
-        other = max(other, violation)
-        difference = most + violation
-        if difference > 0:
-            curvature = (
-                diagonal[place[first]] + diagonal[place[t]] - 2.0 * (sign[first] * sign[t] * q[t])
-            )
-            gain = -(difference * difference) / (curvature if curvature > 0 else _TINY)
-            if gain <= best:
-                best, second = gain, t
-    if most + other < tol or second < 0:
-        return -1, -1
-    return first, second
+        value = -slope[t] if rise[t] else -math.inf
+        most = value if value > most else most
+    for t in range(count - 1, -1, -1):
+        if rise[t] and -slope[t] == most:
+            return most, t
+    return most, -1
 
 
 @compiled
-def _step(diagonal, place, sign, upper, alpha, gradient, i, j, q_ij):  # type: ignore[no-untyped-def]
-    """Move the pair to its optimum inside its box."""
+def _partner(slope, fall, diagonal, kernel, i, most, count, gain):  # type: ignore[no-untyped-def]
+    """Return the steepest way down, and the row that with row i gains most, the last of equals."""
+    own, low, best = diagonal[i], -math.inf, 0.0
+    for t in range(count):
+        down = slope[t] if fall[t] else -math.inf
+        low = down if down > low else low
+        difference = most + down
+        difference = difference if difference > 0.0 else 0.0
+        curvature = own + diagonal[t] - 2.0 * kernel[t]
+        curvature = curvature if curvature > 0.0 else _TINY
+        value = difference * difference / curvature
+        gain[t] = value
+        best = value if value > best else best
+    if best > 0:
+        for t in range(count - 1, -1, -1):
+            if gain[t] == best:
+                return low, t
+    return low, -1
+
+
+@compiled
+def _step(curvature, sign, upper, alpha, slope, i, j):  # type: ignore[no-untyped-def]
+    """Move two coefficients to their optimum inside their box."""
+    curvature = curvature if curvature > 0 else _TINY
     top_i, top_j = upper[i], upper[j]
     new_i, new_j = alpha[i], alpha[j]
-    base = diagonal[place[i]] + diagonal[place[j]]
     if sign[i] != sign[j]:
-        curvature = base + 2.0 * q_ij
-        move = (-gradient[i] - gradient[j]) / (curvature if curvature > 0 else _TINY)
+        move = (-sign[i] * slope[i] - sign[j] * slope[j]) / curvature
         gap = new_i - new_j
         new_i += move
         new_j += move
@@ -84,8 +75,7 @@ def _step(diagonal, place, sign, upper, alpha, gradient, i, j, q_ij):  # type: i
         elif new_j > top_j:
             new_i, new_j = top_j + gap, top_j
     else:
-        curvature = base - 2.0 * q_ij
-        move = (gradient[i] - gradient[j]) / (curvature if curvature > 0 else _TINY)
+        move = (sign[i] * slope[i] - sign[j] * slope[j]) / curvature
         total = new_i + new_j
         new_i -= move
         new_j += move
@@ -103,132 +93,154 @@ def _step(diagonal, place, sign, upper, alpha, gradient, i, j, q_ij):  # type: i
 
 
 @compiled
-def _shrinkable(sign, upper, alpha, gradient, t, up, low):  # type: ignore[no-untyped-def]
+def _is_settled(slope, rise, fall, t, up, low):  # type: ignore[no-untyped-def]
     """Say whether a coefficient at its bound is sure to stay there."""
-    if alpha[t] >= upper[t]:
-        return -gradient[t] > (up if sign[t] > 0 else low)
-    if alpha[t] <= 0:
-        return gradient[t] > (low if sign[t] > 0 else up)
-    return False
+    return (not rise[t] and -slope[t] > up) or (not fall[t] and slope[t] > low)
 
 
 @compiled
-def _restore(gram, place, sign, upper, alpha, gradient, at_bound, count, q):  # type: ignore[no-untyped-def]
-    """Compute the gradients of the coefficients that were left out."""
-    total = len(alpha)
+def _row(gram, place, block, is_small, t, spare):  # type: ignore[no-untyped-def]
+    """Return the pair's kernel values with row t; of a big pair they are gathered at ``spare``."""
+    if is_small:
+        return block[t]
+    out, source = block[spare], gram[place[t]]
+    for k in range(len(out)):
+        out[k] = source[place[k]]
+    return out
+
+
+@compiled
+def _restore(gram, place, block, is_small, sign, alpha, slope, rise, fall, at_bound, count):  # type: ignore[no-untyped-def]
+    """Compute the slopes of the rows that were left out."""
+    total = len(slope)
+    if count == total:
+        return
     for t in range(count, total):
-        gradient[t] = at_bound[t] - 1.0
+        slope[t] = at_bound[t] - sign[t]
     for t in range(count):
-        if 0 < alpha[t] < upper[t]:
-            _row(gram, place, sign, t, total, q)
+        if rise[t] and fall[t]:
+            kernel = _row(gram, place, block, is_small, t, 0)
+            by = sign[t] * alpha[t]
             for k in range(count, total):
-                gradient[k] += alpha[t] * q[k]
+                slope[k] += by * kernel[k]
 
 
 @compiled
-def _shrink(slot, place, sign, upper, alpha, gradient, at_bound, count, up, low):  # type: ignore[no-untyped-def]
-    """Put the shrinkable coefficients behind the others; return how many those are."""
-    t = 0
-    while t < count:
-        if _shrinkable(sign, upper, alpha, gradient, t, up, low):
-            count -= 1
-            while count > t:
-                if not _shrinkable(sign, upper, alpha, gradient, count, up, low):
-                    slot[t], slot[count] = slot[count], slot[t]
-                    place[t], place[count] = place[count], place[t]
-                    sign[t], sign[count] = sign[count], sign[t]
-                    upper[t], upper[count] = upper[count], upper[t]
-                    alpha[t], alpha[count] = alpha[count], alpha[t]
-                    gradient[t], gradient[count] = gradient[count], gradient[t]
-                    at_bound[t], at_bound[count] = at_bound[count], at_bound[t]
-                    break
-                count -= 1
-        t += 1
-    return count
+def _extremes(slope, rise, fall, count):  # type: ignore[no-untyped-def]
+    up, low = -math.inf, -math.inf
+    for t in range(count):
+        if rise[t]:
+            up = max(up, -slope[t])
+        if fall[t]:
+            low = max(low, slope[t])
+    return up, low
 
 
 @compiled
-def _offset(sign, upper, alpha, gradient):  # type: ignore[no-untyped-def]
+def _swap(block, is_small, a, b, columns):  # type: ignore[no-untyped-def]
+    for values in columns:
+        values[a], values[b] = values[b], values[a]
+    if is_small:
+        for k in range(len(block)):
+            block[a, k], block[b, k] = block[b, k], block[a, k]
+        for k in range(len(block)):
+            block[k, a], block[k, b] = block[k, b], block[k, a]
+
+
+@compiled
+def _offset(slope, rise, fall):  # type: ignore[no-untyped-def]
     """Return rho: the mean over free coefficients, else the middle of what the others allow."""
     free, total, least, most = 0, 0.0, math.inf, -math.inf
-    for t in range(len(alpha)):
-        value = sign[t] * gradient[t]
-        at_top, at_zero = alpha[t] >= upper[t], alpha[t] <= 0
-        if not at_top and not at_zero:
+    for t in range(len(slope)):
+        if rise[t] and fall[t]:
             free += 1
-            total += value
-        elif at_top == (sign[t] < 0):
-            least = min(least, value)
+            total += slope[t]
+        elif rise[t]:
+            least = min(least, slope[t])
         else:
-            most = max(most, value)
+            most = max(most, slope[t])
     return total / free if free else (least + most) / 2
 
 
 @compiled
 def _solve_pair(gram, diagonal, rows, n_first, bounds, tol, max_iter, stop, alpha_out):  # type: ignore[no-untyped-def]
     total = len(rows)
-    slot = np.arange(total)
-    place, upper = rows.copy(), bounds.copy()
-    sign = np.ones(total, np.float32)
-    sign[n_first:] = -1
-    alpha, at_bound = np.zeros(total), np.zeros(total)
-    gradient = np.full(total, -1.0)
-    q, p = np.empty(total, np.float32), np.empty(total, np.float32)
+    slot, place, upper, own = np.arange(total), rows.copy(), bounds.copy(), np.empty(total)
+    for t in range(total):
+        own[t] = diagonal[rows[t]]
+    sign = np.ones(total)
+    sign[n_first:] = -1.0
+    alpha, slope, at_bound, gain = np.zeros(total), -sign, np.zeros(total), np.empty(total)
+    rise, fall = sign > 0, sign < 0
+    is_small = total <= _SMALL
+    block = np.empty((total if is_small else 2, total), np.float32)
+    if is_small:
+        for a in range(total):
+            source = gram[rows[a]]
+            for b in range(total):
+                block[a, b] = source[rows[b]]
+    kernel_i, kernel_j = block[0], block[1]
     count, steps, until, was_restored = total, 0, min(total, 1000) + 1, False
     while (max_iter < 0 or steps < max_iter) and not stop[0]:
         until -= 1
         if until == 0:
             until = min(total, 1000)
-            up, low = -math.inf, -math.inf
-            for t in range(count):
-                rising, falling = alpha[t] < upper[t], alpha[t] > 0
-                if sign[t] > 0:
-                    if rising:
-                        up = max(up, -gradient[t])
-                    if falling:
-                        low = max(low, gradient[t])
-                else:
-                    if rising:
-                        low = max(low, -gradient[t])
-                    if falling:
-                        up = max(up, gradient[t])
+            up, low = _extremes(slope, rise, fall, count)
             if not was_restored and up + low <= tol * 10:
                 was_restored = True
-                _restore(gram, place, sign, upper, alpha, gradient, at_bound, count, q)
+                _restore(
+                    gram, place, block, is_small, sign, alpha, slope, rise, fall, at_bound, count
+                )
                 count = total
-            count = _shrink(slot, place, sign, upper, alpha, gradient, at_bound, count, up, low)
-        i, j = _select(gram, diagonal, place, sign, upper, alpha, gradient, count, tol, q)
-        if i < 0:
-            if count < total:
-                _restore(gram, place, sign, upper, alpha, gradient, at_bound, count, q)
-            count = total
-            i, j = _select(gram, diagonal, place, sign, upper, alpha, gradient, count, tol, q)
-            if i < 0:
+            t = 0
+            while t < count:
+                if _is_settled(slope, rise, fall, t, up, low):
+                    count -= 1
+                    while count > t and _is_settled(slope, rise, fall, count, up, low):
+                        count -= 1
+                    if count > t:
+                        slot[t], slot[count] = slot[count], slot[t]
+                        place[t], place[count] = place[count], place[t]
+                        rise[t], rise[count] = rise[count], rise[t]
+                        fall[t], fall[count] = fall[count], fall[t]
+                        floats = (sign, upper, own, alpha, slope, at_bound)
+                        _swap(block, is_small, t, count, floats)
+                t += 1
+        i, j, is_again = -1, -1, False
+        while True:
+            most, i = _steepest(slope, rise, count)
+            if i >= 0:
+                kernel_i = _row(gram, place, block, is_small, i, 0)
+                low, j = _partner(slope, fall, own, kernel_i, i, most, count, gain)
+                if most + low < tol:
+                    j = -1
+            if j >= 0 or is_again:
                 break
+            _restore(gram, place, block, is_small, sign, alpha, slope, rise, fall, at_bound, count)
+            count, is_again = total, True
+        if j < 0:
+            break
+        if is_again:
             until = 1
         steps += 1
-        _row(gram, place, sign, j, count, p)
+        kernel_j = _row(gram, place, block, is_small, j, 1)
         old_i, old_j = alpha[i], alpha[j]
-        was_top_i, was_top_j = old_i >= upper[i], old_j >= upper[j]
-        _step(diagonal, place, sign, upper, alpha, gradient, i, j, q[j])
-        by_i, by_j = alpha[i] - old_i, alpha[j] - old_j
+        _step(own[i] + own[j] - 2.0 * kernel_i[j], sign, upper, alpha, slope, i, j)
+        by_i, by_j = sign[i] * (alpha[i] - old_i), sign[j] * (alpha[j] - old_j)
         for k in range(count):
-            gradient[k] += q[k] * by_i + p[k] * by_j
-        if was_top_i != (alpha[i] >= upper[i]):
-            _row(gram, place, sign, i, total, q)
-            change = -upper[i] if was_top_i else upper[i]
-            for k in range(total):
-                at_bound[k] += change * q[k]
-        if was_top_j != (alpha[j] >= upper[j]):
-            _row(gram, place, sign, j, total, p)
-            change = -upper[j] if was_top_j else upper[j]
-            for k in range(total):
-                at_bound[k] += change * p[k]
-    if count < total:
-        _restore(gram, place, sign, upper, alpha, gradient, at_bound, count, q)
+            slope[k] += kernel_i[k] * by_i + kernel_j[k] * by_j
+        for t, old, kernel in ((i, old_i, kernel_i), (j, old_j, kernel_j)):
+            was_top, is_top, is_zero = old >= upper[t], alpha[t] >= upper[t], alpha[t] <= 0
+            rise[t] = not is_top if sign[t] > 0 else not is_zero
+            fall[t] = not is_zero if sign[t] > 0 else not is_top
+            if was_top != is_top:
+                change = sign[t] * (-upper[t] if was_top else upper[t])
+                for k in range(total):
+                    at_bound[k] += change * kernel[k]
+    _restore(gram, place, block, is_small, sign, alpha, slope, rise, fall, at_bound, count)
     for t in range(total):
         alpha_out[slot[t]] = alpha[t]
-    return steps, _offset(sign, upper, alpha, gradient)
+    return steps, _offset(slope, rise, fall)
 
 
 @compiled
