@@ -130,10 +130,10 @@ class _Hdf5:
                              "array of numbers or text")  # fmt: skip
         _check_size(where, data.nbytes, data.id.get_storage_size())
         try:
-            found: NDArray[Any] = data[()] if text is None else data.astype(object)[()]
+            found: NDArray[Any] = np.asarray(data[()])
         except (OSError, ValueError, TypeError, MemoryError) as error:
             raise UsageError(f"{where}: cannot be read ({error or 'no memory'})") from error
-        return np.asarray(found) if text is None else _decoded(np.asarray(found, dtype=object))
+        return found if text is None else _decoded(found.astype(object))
 
 
 def _decoded(texts: NDArray[Any]) -> NDArray[Any]:
