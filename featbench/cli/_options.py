@@ -31,10 +31,11 @@ Features = Annotated[
 FeaturesX = Annotated[str | None, Option(help="The rows in that file [default: X].")]
 FeaturesY = Annotated[str | None, Option(help="The labels in that file [default: y].")]
 FeaturesSplit = Annotated[
-    str | None, Option(help="train, val or test of each row [default: split, where there is one].")
+    str | None,
+    Option(help="train, val or test of each row [default: split, if there; '' for none]."),
 ]
 FeaturesId = Annotated[
-    str | None, Option(help="A name for each row [default: id, where there is one].")
+    str | None, Option(help="A name for each row [default: id, if there; '' for its number].")
 ]
 Again = Annotated[bool, Option("--again", help="Do it although it is recorded already.")]
 Recipe = Annotated[str | None, Option(help="Only this recipe's runs.")]
