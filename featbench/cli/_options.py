@@ -28,14 +28,14 @@ Features = Annotated[
     Path | None,
     Option(help="In place of --backbone and --data: a .h5, .npz or .parquet file of embeddings."),
 ]
-FeaturesX = Annotated[str | None, Option(help="The rows in that file [default: X].")]
-FeaturesY = Annotated[str | None, Option(help="The labels in that file [default: y].")]
+FeaturesX = Annotated[str | None, Option(help="The rows in that file (default: X).")]
+FeaturesY = Annotated[str | None, Option(help="The labels in that file (default: y).")]
 FeaturesSplit = Annotated[
     str | None,
-    Option(help="train, val or test of each row [default: split, if there; '' for none]."),
+    Option(help="train, val or test of each row (default: split, if there; '' for none)."),
 ]
 FeaturesId = Annotated[
-    str | None, Option(help="A name for each row [default: id, if there; '' for its number].")
+    str | None, Option(help="A name for each row (default: id, if there; '' for its number).")
 ]
 Again = Annotated[bool, Option("--again", help="Do it although it is recorded already.")]
 Recipe = Annotated[str | None, Option(help="Only this recipe's runs.")]

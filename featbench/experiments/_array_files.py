@@ -245,9 +245,9 @@ class _Parquet:
             return _stacked(values, where) if is_list else values
         number = re.compile(rf"{re.escape(name)}[_.-]?(\d+)")
         found = {c: int(m[1]) for c in columns if (m := number.fullmatch(c))}
-        if len(set(found.values())) < len(columns_of := list(found)):
+        if len(set(found.values())) < len(found):
             raise UsageError(f"{where}: two of its columns have one number")
-        arrays = [self._table[c].to_numpy() for c in sorted(columns_of, key=found.__getitem__)]
+        arrays = [self._table[c].to_numpy() for c in sorted(found, key=found.__getitem__)]
         odd = [i for i, array in enumerate(arrays) if array.dtype.kind not in "biuf"]
         if odd:
             raise UsageError(f"{where}: number {odd[0]} of its columns holds no numbers")
