@@ -78,7 +78,8 @@ class Session:
 
     def dataset(self, run: Run) -> Dataset:
         """Open the run's data set, or table of features; say once what was decided about it."""
-        key = (run.source, *sorted(run.columns.items()), run.limit, run.split_seed)
+        names = tuple(sorted(run.columns.items()))
+        key = (run.data, run.features, names, run.limit, run.split_seed)
         if key not in self._datasets:
             dataset = self._open(run)
             for line in (*dataset.notices, *dataset.problems):
