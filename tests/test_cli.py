@@ -100,6 +100,33 @@ def test_a_recipe_and_what_a_second_run_of_it_does(
     assert [r["status"] for r in json.loads(again.out)] == ["ok", "ok", "failed"]
 
 
+@pytest.mark.parametrize("ending", ["h5", "npz"])
+def test_features_of_a_file_are_fitted_like_those_of_the_images(
+    ending: str, featbench: Command, photos: Path, tmp_path: Path
+) -> None:
+    data = ("--backbone", "lenet5", "--data", photos)
+    (tmp_path / "featbench.toml").write_text("limit = 3\nseed = 9\n")  # of images: not for the file
+    assert featbench("extract", *data, "--limit", 10, "-o", f"f.{ending}").code == 0
+    images = json.loads(
+        featbench("fit", "--head", "svm-rbf", *data, "--limit", 10, "--seed", 0, "--json").out
+    )
+    said = featbench("fit", "--head", "svm-rbf", "--features", f"f.{ending}", "--json")
+    assert said.code == 0
+    assert "by default" not in said.err
+    assert "48 rows of 84 float32 numbers (X, y, split, id)" in said.err
+    file = json.loads(said.out)
+    for name in ("train_accuracy", "test_accuracy", "test_macro_f1", "settings", "network"):
+        assert file[name] == images[name], name
+    assert "is finished already" in featbench(
+        "fit", "--head", "svm-rbf", "--features", f"f.{ending}", "--features-split", "split"
+    ).err  # fmt: skip
+    few = ("fit", "--head", "svm-rbf", "--features", f"f.{ending}", "--limit", 2, "--json")
+    assert json.loads(featbench(*few).out)["n_train"] == 6
+    row = next(line for line in featbench("table").out.splitlines() if "| f " in line)
+    assert row.split("|")[-4].strip() == "–"  # no extraction, and none that took no time
+    assert featbench("report", "-o", "r.html").code == 0
+
+
 def test_networks_show(featbench: Command) -> None:
     shown = json.loads(
         featbench("networks", "show", "resnet50", "--classes", 196, "--blocks", 1, "--json").out
@@ -140,6 +167,14 @@ def test_init_is_what_later_commands_use(featbench: Command, photos: Path) -> No
         (("run", "none.toml"), 2, "none.toml: cannot be read"),
         (("networks", "show", "lenet5", "--blocks", "fc9"), 2, "did you mean 'fc2'"),
         (("finetune", "--backbone", "lenet5", "--optimizer", "lion"), 2, "expected adam, sgd"),
+        (("fit", "--head", "logreg", "--features", "none.h5"), 2, "none.h5: no such file"),
+        (("fit", "--head", "logreg", "--features", "f.h5", "--data", "photos"), 2, "--data cannot"),
+        (
+            ("fit", "--head", "logreg", "--features", "f.h5", "--precision", "bfloat16"),
+            2,
+            "--precision cannot be given with it",
+        ),
+        (("fit", "--head", "logreg", "--features-x", "X"), 2, "--features-x goes with --features"),
         (("fnetune",), 2, "No such command"),
     ],
 )

@@ -24,6 +24,19 @@ Precision = Annotated[str, Option(help="float32, or bfloat16 for speed.")]
 Strict = Annotated[bool, Option("--strict", help="A broken image is an error.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress, no notices.")]
 Json = Annotated[bool, Option("--json", help="Machine output alone on stdout.")]
+Features = Annotated[
+    Path | None,
+    Option(help="In place of --backbone and --data: a .h5, .npz or .parquet file of embeddings."),
+]
+FeaturesX = Annotated[str | None, Option(help="The rows in that file (default: X).")]
+FeaturesY = Annotated[str | None, Option(help="The labels in that file (default: y).")]
+FeaturesSplit = Annotated[
+    str | None,
+    Option(help="train, val or test of each row (default: split, if there; '' for none)."),
+]
+FeaturesId = Annotated[
+    str | None, Option(help="A name for each row (default: id, if there; '' for its number).")
+]
 Again = Annotated[bool, Option("--again", help="Do it although it is recorded already.")]
 Recipe = Annotated[str | None, Option(help="Only this recipe's runs.")]
 Network = Annotated[str, typer.Argument(help="A network (featbench networks, or timm/NAME).")]

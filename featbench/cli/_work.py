@@ -125,6 +125,11 @@ def fit(
     backbone: options.Backbone = None,
     data: options.Data = None,
     weights: options.Weights = None,
+    features: options.Features = None,
+    features_x: options.FeaturesX = None,
+    features_y: options.FeaturesY = None,
+    features_split: options.FeaturesSplit = None,
+    features_id: options.FeaturesId = None,
     set_: Annotated[
         list[str] | None, Option("--set", help="A setting of the head, such as C=10.")
     ] = None,
@@ -144,17 +149,29 @@ def fit(
     from featbench.experiments import Choice, Run, parse_changes, settle
 
     given = Choice(data, backbone, weights, seed, limit, cache, results)
-    chosen = settle(given, remember=True)
+    names = {"X": features_x, "y": features_y, "split": features_split, "id": features_id}
+    columns = {key: name for key, name in names.items() if name is not None}
+    others = {"--backbone": backbone, "--data": data, "--weights": weights,
+              "--precision": precision if precision != "float32" else None}  # fmt: skip
+    chosen = settle(given, remember=features is None)
+    if features is not None:
+        if clash := [option for option, value in others.items() if value is not None]:
+            raise UsageError(f"--features {features}: these rows are computed already, so "
+                             f"{' and '.join(clash)} cannot be given with it")  # fmt: skip
+        origin: dict[str, Any] = {"features": str(features), "columns": columns}
+        chosen = replace(chosen, seed=seed or 0, limit=limit, said=())  # not the project's images'
+    elif columns:
+        raise UsageError(f"--features-{next(iter(columns)).lower()} goes with --features FILE")
+    else:
+        origin = {"data": chosen.data, "network": chosen.backbone, "weights": chosen.weights,
+                  "precision": precision}  # fmt: skip
     run = Run(
-        chosen.data,
-        chosen.backbone,
-        chosen.weights,
+        **origin,
         head=head,
         settings=parse_changes(set_ or []),
         seed=chosen.seed,
         split_seed=split_seed,
         limit=chosen.limit,
-        precision=precision,
     )
     _run_one(run, _session(chosen, device, quiet, strict), again, as_json)
 

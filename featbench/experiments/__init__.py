@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from featbench.lazy import exporter
 
 if TYPE_CHECKING:
+    from featbench.experiments._feature_table import FeatureTable as FeatureTable
+    from featbench.experiments._features_file import load_features as load_features
     from featbench.experiments._project import Choice as Choice
     from featbench.experiments._project import Settled as Settled
     from featbench.experiments._project import remember_extraction as remember_extraction
@@ -26,6 +28,7 @@ _HOMES = {
     "Choice": "_project",
     "FINE_TUNE": "_result",
     "FROM_PIXELS": "_result",
+    "FeatureTable": "_feature_table",
     "Plan": "_recipe",
     "Predictions": "_result",
     "Result": "_result",
@@ -33,6 +36,7 @@ _HOMES = {
     "Run": "_run",
     "Session": "_session",
     "Settled": "_project",
+    "load_features": "_features_file",
     "load_recipe": "_recipe",
     "load_results": "_result",
     "parse_changes": "_recipe",

@@ -16,12 +16,18 @@ from featbench.heads import create_head
 class Run:
     """What is to be done; either a head on frozen features, or training above a cut.
 
+    Features come from a network that sees the data, or from a file.
+
     Parameters
     ----------
     data : str
         As in ``load_dataset``.
     network, weights : str
         As in ``create_network``.
+    features : str, optional
+        A file as in ``load_features``, in place of data and network.
+    columns : dict of str to str
+        What the file calls ``X``, ``y``, ``split`` and ``id``, as ``load_features`` takes them.
     head : str, optional
         A registered head: the cut is at the features.
     blocks : int or str, optional
@@ -42,8 +48,8 @@ class Run:
         ``test_accuracy`` and ``source`` of a published figure for this run.
     """
 
-    data: str
-    network: str
+    data: str = ""
+    network: str = ""
     weights: str = "default"
     head: str | None = None
     blocks: int | str | None = None
@@ -55,14 +61,26 @@ class Run:
     precision: str = "float32"
     recipe: str = ""
     published: dict[str, Any] | None = None
+    features: str | None = None
+    columns: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise UsageError(f"precision {self.precision!r}: expected {', '.join(PRECISIONS)}")
+        if self.features is not None and (self.data or self.network or self.blocks is not None):
+            raise UsageError("features come from a file or from a network that sees the data; and "
+                             "what a file holds can only be given to a head")  # fmt: skip
+        if self.features is None and not (self.data and self.network):
+            raise UsageError("a run needs data and a network, or a file of features")
         if (self.head is None) == (self.blocks is None):
             raise UsageError("a run needs either a head (on frozen features) or blocks (to train)")
         if self.warm_start is not None and self.head is not None:
             raise UsageError("warm_start goes with blocks: a head is fitted from nothing")
+
+    @property
+    def source(self) -> str:
+        """Where the items come from: the file of features, or the data."""
+        return self.data if self.features is None else self.features
 
     @property
     def method(self) -> str:
@@ -102,9 +120,8 @@ class Run:
         )
         settings = ", ".join(f"{k}={v}" for k, v in self.settings.items())
         warm = f" from {self.warm_start}" if self.warm_start else ""
-        return (
-            f"{self.network} ({self.weights}) · {what}{warm}{f' [{settings}]' if settings else ''}"
-        )
+        origin = self.features or f"{self.network} ({self.weights})"
+        return f"{origin} · {what}{warm}{f' [{settings}]' if settings else ''}"
 
 
 def run_id(identity: dict[str, Any], weights_sha256: str) -> str:

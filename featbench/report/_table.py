@@ -36,6 +36,12 @@ def _given(result: Result) -> str:
     return ", ".join(f"{k}={v}" for k, v in given.items())
 
 
+def _extraction(result: Result) -> str:
+    """Return the time without the cache; none where a file held the features."""
+    from_file = result.cut == "classifier" and not result.rows_computed + result.rows_cached
+    return NONE if from_file else f"{result.extract_seconds_cold:.1f}"
+
+
 def _published(result: Result) -> str:
     if result.published_test_accuracy is None or result.test_accuracy is None:
         return _percent(result.published_test_accuracy)
@@ -58,7 +64,7 @@ COLUMNS: dict[str, Callable[[Result], str]] = {
     "train %": lambda r: _percent(r.train_accuracy),
     "published %": _published,
     "trainable": lambda r: _count(r.parameters_trainable),
-    "extract s": lambda r: f"{r.extract_seconds_cold:.1f}",
+    "extract s": _extraction,
     "fit s": lambda r: f"{r.fit_seconds:.1f}",
     "run": lambda r: r.run_id[:6],
 }
