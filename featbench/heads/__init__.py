@@ -2,5 +2,17 @@
 
 from featbench.heads._base import HEADS, Head, create_head, register_head
 from featbench.heads._kernel_svc import KernelSVC
+from featbench.heads._tune import Candidate, best_of, refitted, search_space, tune
 
-__all__ = ["HEADS", "Head", "KernelSVC", "create_head", "register_head"]
+__all__ = [
+    "HEADS",
+    "Candidate",
+    "Head",
+    "KernelSVC",
+    "best_of",
+    "create_head",
+    "refitted",
+    "register_head",
+    "search_space",
+    "tune",
+]

@@ -1,7 +1,7 @@
 """What every head shares: scikit-learn's contract, checks, and a preprocessing of the features."""
 
 import warnings
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,6 +47,8 @@ class Head(ClassifierMixin, BaseEstimator):
     """
 
     preprocess: str
+    space: ClassVar[dict[str, tuple[Any, ...]]] = {}
+    """Settings worth trying, and the values to try."""
 
     def _core(self) -> Any:
         """Return the unfitted classifier that works on preprocessed rows."""
@@ -56,6 +58,16 @@ class Head(ClassifierMixin, BaseEstimator):
         """Return the settings that are the classifier's own, not the head's."""
         own = ("preprocess", "calibrate")
         return {k: v for k, v in self.get_params(deep=False).items() if k not in own}
+
+    def preprocessor(self) -> Any:
+        """Return the unfitted transformer that ``preprocess`` names; raises ValueError."""
+        if self.preprocess not in _PREPROCESS:
+            raise ValueError(f"preprocess={self.preprocess!r}: expected {', '.join(_PREPROCESS)}")
+        return _PREPROCESS[self.preprocess]()
+
+    def learns_preprocessing(self) -> bool:
+        """Say whether the preprocessing hangs on the rows it is fitted on."""
+        return self.preprocess not in ("none", "l2")
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit preprocessing and classifier.
@@ -80,9 +92,7 @@ class Head(ClassifierMixin, BaseEstimator):
                 f"y holds one class only ({self.classes_[0]!r}); a classifier that "
                 "can be trained needs at least two classes"
             )
-        if self.preprocess not in _PREPROCESS:
-            raise ValueError(f"preprocess={self.preprocess!r}: expected {', '.join(_PREPROCESS)}")
-        self.preprocess_ = _PREPROCESS[self.preprocess]()
+        self.preprocess_ = self.preprocessor()
         self.core_ = self._core().fit(self.preprocess_.fit_transform(X), y)
         return self
 

@@ -26,6 +26,7 @@ from featbench.heads._kernels import (
 )
 from featbench.heads._one_vs_one import Problem, plan
 from featbench.heads._pairs import Pairs
+from featbench.heads._svc_trials import try_all
 from featbench.machine import keep_memory
 
 _CHUNK_BYTES = 64 * 2**20
@@ -88,6 +89,8 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self.tol = tol
         self.max_iter = max_iter
 
+    try_all = staticmethod(try_all)
+
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit on rows X (n, d) with labels y (n,).
 
@@ -112,17 +115,31 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(labels)
         keep_memory()
-        self._settle_gamma(rows)
-        kept, weights = self._weights(rows, labels, sample_weight)
+        kernel = self.settled_kernel(rows)
+        problem, kept = self.problem(rows, labels, sample_weight)
         rows = rows[kept] if len(kept) < len(rows) else rows
-        problem = self._problem(labels[kept], weights)
-        squares, kernel = squared_lengths(rows), self._kernel()
+        squares = squared_lengths(rows)
         for block in plan(problem):
             inside = slice(None) if block.is_whole else block.members
             gram = gram_matrix(rows[inside], squares[inside], kernel)
             problem.solve(gram, kernel.diagonal(squares[inside]), block)
         self._take(problem, kept, rows)
         return self
+
+    def settled_kernel(self, X: NDArray[np.floating]) -> Kernel:
+        """Return the kernel for training rows X (n, d), which ``gamma`` may hang on."""
+        self._check_parameters()
+        self._settle_gamma(X)
+        return self._kernel()
+
+    def problem(
+        self, X: NDArray[Any], y: NDArray[Any], sample_weight: ArrayLike | None = None
+    ) -> tuple[Problem, NDArray[np.intp]]:
+        """Return what is to be solved for labels y (n,), and which rows have a weight."""
+        kept, weights = self._weights(X, y, sample_weight)
+        self.classes_: NDArray[Any]
+        self.classes_, own = np.unique(y[kept], return_inverse=True)
+        return Problem(own, weights, tol=self.tol, max_iter=self.max_iter), kept
 
     def _check_parameters(self) -> None:
         if self.kernel not in KERNELS:
@@ -180,11 +197,6 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self.class_weight_: Floats = by_class[own[kept][first]]
         return kept, weights[kept]
 
-    def _problem(self, y: NDArray[Any], weights: Floats) -> Problem:
-        self.classes_: NDArray[Any]
-        self.classes_, own = np.unique(y, return_inverse=True)
-        return Problem(own, weights, tol=self.tol, max_iter=self.max_iter)
-
     def _take(self, problem: Problem, kept: NDArray[np.intp], rows: NDArray[Any]) -> None:
         """Keep the solution, in SVC's attributes."""
         places, self.n_support_ = problem.support()
@@ -197,12 +209,16 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self.support_vectors_: NDArray[Any] = rows[chosen]
         self.n_iter_: NDArray[Any] = problem.steps.astype(np.int32)
         self.fit_status_ = int(problem.is_unfinished)
-        if self.fit_status_:
+        self.warn_if_unfinished(problem)
+
+    def warn_if_unfinished(self, problem: Problem) -> None:
+        """Give scikit-learn's warning where the solver stopped before it converged."""
+        if problem.is_unfinished:
             warnings.warn(
                 f"the solver stopped at max_iter={self.max_iter} steps before it converged; "
                 "standardise the features, or lower C",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:

@@ -128,10 +128,18 @@ class Block:
     is_whole: bool
 
 
-def whole(problem: Problem) -> Block:
-    """Return the one block that has every pair, on the Gram matrix of all rows."""
-    count = len(problem.order)
-    return Block(np.arange(count), problem.order, np.arange(len(problem.pairs)), True)
+def whole(problem: Problem, places: Indices | None = None) -> Block:
+    """Return the one block that has every pair, on one Gram matrix.
+
+    Parameters
+    ----------
+    problem : Problem
+        The pairs.
+    places : ndarray of int, shape (n,), optional
+        Where ``problem.order``'s rows are in the Gram matrix, where that is of more rows.
+    """
+    order = problem.order if places is None else places.astype(np.int64)
+    return Block(np.sort(order), order, np.arange(len(problem.pairs)), places is None)
 
 
 def plan(problem: Problem) -> Iterator[Block]:

@@ -1,9 +1,12 @@
 """Support vector machines with four kernels, one-vs-one, as in LIBSVM (Chang and Lin 2011)."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from featbench.heads._base import Head, register_head
 from featbench.heads._kernel_svc import KernelSVC
+
+_C: tuple[Any, ...] = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
+_GAMMA: tuple[Any, ...] = ("scale", 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 
 
 class _KernelHead(Head):
@@ -30,6 +33,9 @@ class LinearSVMHead(_KernelHead):
     """
 
     _kernel = "linear"
+    space: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "C": (1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 1.0)
+    }
 
     def __init__(
         self, C: float = 0.01, preprocess: str = "standardise", class_weight: Any = None
@@ -60,6 +66,12 @@ class PolynomialSVMHead(_KernelHead):
     """
 
     _kernel = "poly"
+    space: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "C": _C,
+        "degree": (2, 3),
+        "coef0": (0.0, 1.0, 3.0),
+        "gamma": _GAMMA[:1],
+    }
 
     def __init__(
         self,
@@ -95,6 +107,7 @@ class RBFSVMHead(_KernelHead):
     """
 
     _kernel = "rbf"
+    space: ClassVar[dict[str, tuple[Any, ...]]] = {"C": _C, "gamma": _GAMMA}
 
     def __init__(
         self,
@@ -128,6 +141,7 @@ class SigmoidSVMHead(_KernelHead):
     """
 
     _kernel = "sigmoid"
+    space: ClassVar[dict[str, tuple[Any, ...]]] = {"C": _C, "gamma": _GAMMA}
 
     def __init__(
         self,
