@@ -1,7 +1,7 @@
 """Exact kernel SVMs on one Gram matrix: SVC's own solver, without its loops over kernels."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from numbers import Integral
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import _ovr_decision_function, check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from featbench.heads._coupling import coupled_scores, vote_shares
 from featbench.heads._kernels import KERNELS, Floats, kernel_matrix, products
 from featbench.machine import keep_memory
 
@@ -174,6 +175,25 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             return np.concatenate([-values[0, 1].numpy() for values in self._decisions(rows)])
         shape = _by_pair if self.decision_function_shape == "ovo" else self._ovr
         return np.concatenate([shape(values) for values in self._decisions(rows)])
+
+    def calibration_scores(self, X: ArrayLike) -> NDArray[Any]:
+        """Return scores (n, n_classes), or (n,) for two classes, that suit calibration.
+
+        They are the pairs' decision values coupled (see ``coupled_scores``), a better ground for
+        probabilities than the votes that ``decision_function`` counts.
+        """
+        if len(self.classes_) == 2:
+            return self.decision_function(X)
+        return self._by_chunk(X, coupled_scores)
+
+    def vote_shares(self, X: ArrayLike) -> NDArray[Any]:
+        """Return each class's share of the one-vs-one votes, (n, n_classes); they sum to 1."""
+        return self._by_chunk(X, vote_shares)
+
+    def _by_chunk(self, X: ArrayLike, say: Callable[[torch.Tensor], Floats]) -> Floats:
+        check_is_fitted(self)
+        rows = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        return np.concatenate([say(values) for values in self._decisions(rows)])
 
     def _ovr(self, values: torch.Tensor) -> Floats:
         pairs = _by_pair(values)

@@ -27,16 +27,23 @@ class LinearSVMHead(_KernelHead):
         ``none``, ``standardise``, ``l2`` or ``whiten``.
     class_weight : dict or 'balanced', optional
         As in scikit-learn.
+    calibrate : str, optional
+        ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
 
     _kernel = "linear"
 
     def __init__(
-        self, C: float = 0.01, preprocess: str = "standardise", class_weight: Any = None
+        self,
+        C: float = 0.01,
+        preprocess: str = "standardise",
+        class_weight: Any = None,
+        calibrate: str | None = None,
     ) -> None:
         self.C = C
         self.preprocess = preprocess
         self.class_weight = class_weight
+        self.calibrate = calibrate
 
 
 @register_head("svm-poly")
@@ -57,6 +64,8 @@ class PolynomialSVMHead(_KernelHead):
         ``none``, ``standardise``, ``l2`` or ``whiten``.
     class_weight : dict or 'balanced', optional
         As in scikit-learn.
+    calibrate : str, optional
+        ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
 
     _kernel = "poly"
@@ -69,6 +78,7 @@ class PolynomialSVMHead(_KernelHead):
         coef0: float = 1.0,
         preprocess: str = "standardise",
         class_weight: Any = None,
+        calibrate: str | None = None,
     ) -> None:
         self.C = C
         self.degree = degree
@@ -76,6 +86,7 @@ class PolynomialSVMHead(_KernelHead):
         self.coef0 = coef0
         self.preprocess = preprocess
         self.class_weight = class_weight
+        self.calibrate = calibrate
 
 
 @register_head("svm-rbf")
@@ -92,6 +103,8 @@ class RBFSVMHead(_KernelHead):
         ``none``, ``standardise``, ``l2`` or ``whiten``.
     class_weight : dict or 'balanced', optional
         As in scikit-learn.
+    calibrate : str, optional
+        ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
 
     _kernel = "rbf"
@@ -102,11 +115,13 @@ class RBFSVMHead(_KernelHead):
         gamma: float | str = "scale",
         preprocess: str = "standardise",
         class_weight: Any = None,
+        calibrate: str | None = None,
     ) -> None:
         self.C = C
         self.gamma = gamma
         self.preprocess = preprocess
         self.class_weight = class_weight
+        self.calibrate = calibrate
 
 
 @register_head("svm-sigmoid")
@@ -125,6 +140,8 @@ class SigmoidSVMHead(_KernelHead):
         ``none``, ``standardise``, ``l2`` or ``whiten``.
     class_weight : dict or 'balanced', optional
         As in scikit-learn.
+    calibrate : str, optional
+        ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
 
     _kernel = "sigmoid"
@@ -136,9 +153,11 @@ class SigmoidSVMHead(_KernelHead):
         coef0: float = 0.0,
         preprocess: str = "standardise",
         class_weight: Any = None,
+        calibrate: str | None = None,
     ) -> None:
         self.C = C
         self.gamma = gamma
         self.coef0 = coef0
         self.preprocess = preprocess
         self.class_weight = class_weight
+        self.calibrate = calibrate
