@@ -267,11 +267,15 @@ class Session:
     @staticmethod
     def _ask_head(head: Head, split: Split, rows: Any, n_classes: int) -> Predictions:
         predicted = head.predict(rows).astype(np.int64)
-        chances = None
-        if hasattr(head, "predict_proba"):
-            chances = np.zeros((len(rows), n_classes))
-            chances[:, head.classes_] = head.predict_proba(rows)
-        return Predictions(split.ids, split.labels, predicted, chances)
+
+        def by_class(chances: Any) -> Any:
+            spread = np.zeros((len(rows), n_classes))
+            spread[:, head.classes_] = chances
+            return spread
+
+        chances = by_class(head.predict_proba(rows)) if hasattr(head, "predict_proba") else None
+        before = by_class(head.uncalibrated_proba(rows)) if head.calibrate is not None else None
+        return Predictions(split.ids, split.labels, predicted, chances, before)
 
     def _train(self, run: Run, dataset: Dataset) -> _Outcome:
         assert run.blocks is not None

@@ -42,7 +42,8 @@ class Head(ClassifierMixin, BaseEstimator):
 
     With ``calibrate`` its scores become probabilities by what is fitted on out-of-fold scores of
     the training rows: five fits, each without a fifth of the rows, score what they have not seen;
-    then one fit on all rows is the classifier that stays. Labels are its own, as without.
+    then one fit on all rows is the classifier that stays. Labels are its own, as without; of two
+    classes that are nearly equal the other may have the higher probability.
 
     Attributes
     ----------

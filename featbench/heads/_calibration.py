@@ -13,6 +13,8 @@ _SHARPEST = 1e6
 """The scores' spread divided by a temperature lies between this number and its inverse."""
 _STEPS = 100
 _EXACT = 1e-12
+_FLAT = 1e-9
+"""A mean log-loss with a slope below this is at its least."""
 
 
 class Calibration(ABC):
@@ -188,8 +190,9 @@ def _columns(scores: Floats) -> Floats:
 def _best_temperature(scores: Floats, labels: NDArray[np.intp]) -> float:
     """Minimise smoothed log-loss over b = 1 / T: Newton's steps inside a bracket that shrinks."""
     centred = scores - scores.mean(axis=1, keepdims=True)
-    spread = float(np.sqrt(np.mean(centred**2)))
-    if spread <= _EXACT * float(np.abs(scores).max(initial=0.0)):
+    largest = float(np.abs(scores).max(initial=0.0))
+    spread = largest and largest * float(np.sqrt(np.mean((centred / largest) ** 2)))
+    if spread <= _EXACT * largest:
         return 1.0
     unit = centred / spread
     count, classes = unit.shape
@@ -239,7 +242,7 @@ def _fit_sigmoids(odds: Floats, own: NDArray[np.bool_]) -> tuple[Floats, Floats]
         chances = np.exp(_log_sigmoid(unit * slope + offset))
         error, weight = chances - targets, chances * (1 - chances)
         by_slope, by_offset = (error * unit).mean(axis=0), error.mean(axis=0)
-        if max(np.abs(by_slope).max(), np.abs(by_offset).max()) < _EXACT:
+        if max(np.abs(by_slope).max(), np.abs(by_offset).max()) < _FLAT:
             break
         # The Hessian [[p, q], [q, r]], a little lifted, so that it can always be inverted.
         p, r = (weight * unit**2).mean(axis=0) + _EXACT, weight.mean(axis=0) + _EXACT
@@ -251,7 +254,7 @@ def _fit_sigmoids(odds: Floats, own: NDArray[np.bool_]) -> tuple[Floats, Floats]
         step = np.ones_like(slope)
         for _ in range(40):  # halve the step of each class whose loss does not fall enough
             then = loss(slope + step * along_slope, offset + step * along_offset)
-            too_far = then > now + 1e-4 * step * fall
+            too_far = then > now + 1e-4 * step * fall + _EXACT
             if not too_far.any():
                 break
             step[too_far] /= 2
