@@ -137,6 +137,7 @@ class Head(ClassifierMixin, BaseEstimator):
         """Return probabilities (n, n_classes) that sum to 1, in the order of ``classes_``."""
         rows = self._rows(X)
         if self.calibrate is not None:
+            check_is_fitted(self, "calibration_")
             return self.calibration_.probabilities(calibration_scores(self.core_, rows))
         chances: NDArray[Any] = self.core_.predict_proba(rows)
         return chances

@@ -100,7 +100,8 @@ class Platt(Calibration):
     Platt (1999) with his smoothed targets, by the safe Newton steps of Lin, Lin and Weng (2007).
     The log-odds are those of the softmax at the best temperature: unlike raw scores they do not
     hang on what a row adds to all of its scores, and held-out log-loss is lower. Two classes have
-    one sigmoid, on their score.
+    one sigmoid, on their score. With many classes of few rows the smoothed targets make it less
+    sure than ``Temperature``.
 
     A class without a row to learn from takes the sigmoid of all other classes pooled. Where there
     are two classes, and one has none, only how rare it is can be learnt.

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import _SigmoidCalibration
 from sklearn.datasets import load_digits, load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -120,6 +121,21 @@ def test_odd_scores_give_probabilities(method: str, case: str) -> None:
         assert 0.99 < chances[np.arange(600), labels].mean() < 1 - 1e-4  # 600 rows prove no more
     if case in ("constant", "misleading") and method == "temperature":
         np.testing.assert_allclose(chances, 0.25, atol=1e-5)
+
+
+def test_platt_gives_a_class_without_rows_the_sigmoid_of_the_others() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(600) % 4
+    scores = rng.normal(size=(600, 5)) + 3 * np.eye(5)[labels]
+    fitted = Platt().fit(scores, labels)
+    assert 0.5 < fitted.slope_[4] / fitted.slope_[:4].mean() < 2
+    assert fitted.probabilities(6 * np.eye(5)).argmax(axis=1).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_head_that_was_fitted_without_calibration_says_so() -> None:
+    head = create_head("svm-rbf").fit(X, Y).set_params(calibrate="platt")
+    with pytest.raises(NotFittedError):
+        head.predict_proba(X)
 
 
 def test_a_score_that_is_not_finite_is_refused() -> None:
