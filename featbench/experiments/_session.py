@@ -285,11 +285,15 @@ class Session:
     @staticmethod
     def _ask_head(head: Head, part: FeatureSplit, n_classes: int) -> Predictions:
         predicted = head.predict(part.X).astype(np.int64)
-        chances = None
-        if hasattr(head, "predict_proba"):
-            chances = np.zeros((len(part.y), n_classes))
-            chances[:, head.classes_] = head.predict_proba(part.X)
-        return Predictions(part.ids, part.y, predicted, chances)
+
+        def by_class(chances: Any) -> Any:
+            spread = np.zeros((len(part.y), n_classes))
+            spread[:, head.classes_] = chances
+            return spread
+
+        chances = by_class(head.predict_proba(part.X)) if hasattr(head, "predict_proba") else None
+        before = by_class(head.uncalibrated_proba(part.X)) if head.calibrate is not None else None
+        return Predictions(part.ids, part.y, predicted, chances, before)
 
     def _train(self, run: Run, dataset: Dataset) -> _Outcome:
         assert run.blocks is not None

@@ -13,6 +13,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from featbench.errors import UsageError, did_you_mean
+from featbench.heads._calibration import CALIBRATIONS, Calibration, softmax
+from featbench.heads._out_of_fold import calibration_scores, out_of_fold_scores, stratified_folds
 from featbench.registry import Registry
 
 _PREPROCESS = {
@@ -25,6 +27,8 @@ _PREPROCESS = {
 
 def _core_has(method: str) -> Any:
     def check(head: "Head") -> bool:
+        if method == "predict_proba" and head.calibrate is not None:
+            return True
         return hasattr(head.core_ if hasattr(head, "core_") else head._core(), method)
 
     return available_if(check)
@@ -33,8 +37,13 @@ def _core_has(method: str) -> Any:
 class Head(ClassifierMixin, BaseEstimator):
     """A classifier on feature rows, with the features' preprocessing inside it.
 
-    A head is a subclass with its settings in ``__init__`` (``preprocess`` among them) and a
-    ``_core`` that makes the classifier proper.
+    A head is a subclass with its settings in ``__init__`` (``preprocess`` and ``calibrate`` among
+    them) and a ``_core`` that makes the classifier proper.
+
+    With ``calibrate`` its scores become probabilities by what is fitted on out-of-fold scores of
+    the training rows: five fits, each without a fifth of the rows, score what they have not seen;
+    then one fit on all rows is the classifier that stays. Labels are its own, as without; of two
+    classes that are nearly equal the other may have the higher probability.
 
     Attributes
     ----------
@@ -44,9 +53,12 @@ class Head(ClassifierMixin, BaseEstimator):
         The fitted classifier.
     preprocess_ : transformer
         What was fitted on the training rows only.
+    calibration_ : Calibration
+        What makes scores probabilities; there with ``calibrate`` only.
     """
 
     preprocess: str
+    calibrate: str | None = None
     space: ClassVar[dict[str, tuple[Any, ...]]] = {}
     """Settings worth trying, and the values to try."""
 
@@ -82,7 +94,8 @@ class Head(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When shapes differ, a value is not finite, or there is only one class.
+            When shapes differ, a value is not finite, there is only one class, or ``calibrate``
+            is asked for and no class has two rows.
         """
         X, y = validate_data(self, X, y, dtype=[np.float32, np.float64])
         check_classification_targets(y)
@@ -92,9 +105,30 @@ class Head(ClassifierMixin, BaseEstimator):
                 f"y holds one class only ({self.classes_[0]!r}); a classifier that "
                 "can be trained needs at least two classes"
             )
-        self.preprocess_ = self.preprocessor()
-        self.core_ = self._core().fit(self.preprocess_.fit_transform(X), y)
+        self.preprocessor()  # a wrong name is found before any work
+        if self.calibrate is not None:
+            if self.calibrate not in CALIBRATIONS:
+                raise ValueError(
+                    f"calibrate={self.calibrate!r}: expected {', '.join(CALIBRATIONS)}, or None"
+                )
+            self.calibration_ = self._fit_calibration(X, y)
+        self.preprocess_, self.core_ = self._fit_on(X, y)
         return self
+
+    def _fit_on(self, X: Any, y: Any) -> tuple[Any, Any]:
+        preprocess = self.preprocessor()
+        return preprocess, self._core().fit(preprocess.fit_transform(X), y)
+
+    def _fit_calibration(self, X: Any, y: Any) -> Calibration:
+        def fit_and_score(rest: NDArray[Any], held: NDArray[Any]) -> NDArray[np.float64]:
+            preprocess, core = self._fit_on(X[rest], y[rest])
+            return calibration_scores(core, preprocess.transform(X[held]))
+
+        assert self.calibrate is not None
+        labels = np.searchsorted(self.classes_, y)
+        folds = stratified_folds(labels)
+        scores = out_of_fold_scores(fit_and_score, folds)
+        return CALIBRATIONS[self.calibrate]().fit(scores, labels[folds >= 0])
 
     def _rows(self, X: ArrayLike) -> NDArray[Any]:
         check_is_fitted(self)
@@ -113,8 +147,27 @@ class Head(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
         """Return probabilities (n, n_classes) that sum to 1, in the order of ``classes_``."""
         rows = self._rows(X)
+        if self.calibrate is not None:
+            check_is_fitted(self, "calibration_")
+            return self.calibration_.probabilities(calibration_scores(self.core_, rows))
         chances: NDArray[Any] = self.core_.predict_proba(rows)
         return chances
+
+    def uncalibrated_proba(self, X: ArrayLike) -> NDArray[Any]:
+        """Return what stands for probabilities before calibration, (n, n_classes), sums of 1.
+
+        The classifier's own probabilities; else its shares of one-vs-one votes, if it takes such;
+        else the softmax of its decision values.
+        """
+        rows = self._rows(X)
+        for method in ("predict_proba", "vote_shares"):
+            if hasattr(self.core_, method):
+                chances: NDArray[Any] = getattr(self.core_, method)(rows)
+                return chances
+        scores = np.asarray(self.core_.decision_function(rows), dtype=np.float64)
+        if scores.ndim == 1:
+            scores = np.stack([np.zeros_like(scores), scores], axis=1)
+        return softmax(scores)
 
     @_core_has("decision_function")  # type: ignore[untyped-decorator]
     def decision_function(self, X: ArrayLike) -> NDArray[Any]:
@@ -126,7 +179,8 @@ class Head(ClassifierMixin, BaseEstimator):
     def linear_layer(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return weights (n_classes, d) and biases (n_classes,) on raw features.
 
-        The standardiser is folded in: ``softmax(X @ W.T + b)`` are the head's own probabilities.
+        The standardiser is folded in: ``softmax(X @ W.T + b)`` are the head's own probabilities,
+        before any calibration.
 
         Raises
         ------

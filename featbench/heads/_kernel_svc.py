@@ -15,6 +15,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import _ovr_decision_function, check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from featbench.heads._coupling import coupled_scores
 from featbench.heads._kernels import (
     KERNELS,
     Floats,
@@ -242,6 +243,25 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         if len(self.classes_) == 2:  # scikit-learn's sign: positive for the second class
             return -values[:, 0]
         return values if self.decision_function_shape == "ovo" else self._ovr(values)
+
+    def calibration_scores(self, X: ArrayLike) -> NDArray[Any]:
+        """Return scores (n, n_classes), or (n,) for two classes, that suit calibration.
+
+        They are the pairs' decision values coupled (see ``coupled_scores``), a better ground for
+        probabilities than the votes that ``decision_function`` counts.
+        """
+        if len(self.classes_) == 2:
+            return self.decision_function(X)
+        check_is_fitted(self)
+        rows = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        return np.concatenate([p.look(k, coupled_scores) for p, k in self._machine(rows)])
+
+    def vote_shares(self, X: ArrayLike) -> Floats:
+        """Return each class's share of the one-vs-one votes, (n, n_classes); they sum to 1."""
+        check_is_fitted(self)
+        rows = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        votes = np.concatenate([pairs.votes(kernel) for pairs, kernel in self._machine(rows)])
+        return votes / len(self.intercept_)
 
     def _ovr(self, values: Floats) -> Floats:
         found: Floats = _ovr_decision_function(values < 0, -values, len(self.classes_))

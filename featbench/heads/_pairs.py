@@ -71,16 +71,35 @@ class Pairs:
         found: NDArray[Any] = values.numpy()
         return found
 
-    def winners(self, kernel: torch.Tensor) -> NDArray[np.intp]:
-        """Return the class that wins most pairs, (rows,); the first of equals, as in LIBSVM."""
+    def votes(self, kernel: torch.Tensor) -> NDArray[np.int32]:
+        """Return how many pairs each class wins, (rows, n_classes)."""
 
         def count(shares: NDArray[Any]) -> NDArray[Any]:
             won: NDArray[np.int32] = np.zeros((self._count, shares.shape[2]), np.int32)
             _count_votes(shares, self.intercept, won)
-            winners: NDArray[np.intp] = won.argmax(0)
-            return winners
+            return won.T
 
         return self._each(kernel, count)
+
+    def winners(self, kernel: torch.Tensor) -> NDArray[np.intp]:
+        """Return the class that wins most pairs, (rows,); the first of equals, as in LIBSVM."""
+        winners: NDArray[np.intp] = self.votes(kernel).argmax(1)
+        return winners
+
+    def look(
+        self, kernel: torch.Tensor, say: Callable[[torch.Tensor], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """Return what ``say`` makes of decision values (n_classes, n_classes, rows), symmetric."""
+        first, second = np.triu_indices(self._count, 1)
+        constant = torch.zeros(self._count, self._count, 1, dtype=self._dtype)
+        constant[first, second, 0] = torch.from_numpy(self.intercept).to(self._dtype)
+        constant = constant + constant.transpose(0, 1)
+
+        def whole(shares: NDArray[Any]) -> NDArray[Any]:
+            values = torch.from_numpy(shares)
+            return say(values + values.transpose(0, 1) + constant)
+
+        return self._each(kernel, whole)
 
     def values(self, kernel: torch.Tensor) -> Floats:
         """Return decision values (rows, n_pairs), positive for the pair's first class."""

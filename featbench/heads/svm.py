@@ -30,6 +30,8 @@ class LinearSVMHead(_KernelHead):
         ``none``, ``standardise``, ``l2`` or ``whiten``.
     class_weight : dict or 'balanced', optional
         As in scikit-learn.
+    calibrate : str, optional
+        ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
 
     _kernel = "linear"
@@ -38,11 +40,16 @@ class LinearSVMHead(_KernelHead):
     }
 
     def __init__(
-        self, C: float = 0.01, preprocess: str = "standardise", class_weight: Any = None
+        self,
+        C: float = 0.01,
+        preprocess: str = "standardise",
+        class_weight: Any = None,
+        calibrate: str | None = None,
     ) -> None:
         self.C = C
         self.preprocess = preprocess
         self.class_weight = class_weight
+        self.calibrate = calibrate
 
 
 @register_head("svm-poly")
@@ -63,6 +70,8 @@ class PolynomialSVMHead(_KernelHead):
         ``none``, ``standardise``, ``l2`` or ``whiten``.
     class_weight : dict or 'balanced', optional
         As in scikit-learn.
+    calibrate : str, optional
+        ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
 
     _kernel = "poly"
@@ -81,6 +90,7 @@ class PolynomialSVMHead(_KernelHead):
         coef0: float = 1.0,
         preprocess: str = "standardise",
         class_weight: Any = None,
+        calibrate: str | None = None,
     ) -> None:
         self.C = C
         self.degree = degree
@@ -88,6 +98,7 @@ class PolynomialSVMHead(_KernelHead):
         self.coef0 = coef0
         self.preprocess = preprocess
         self.class_weight = class_weight
+        self.calibrate = calibrate
 
 
 @register_head("svm-rbf")
@@ -104,6 +115,8 @@ class RBFSVMHead(_KernelHead):
         ``none``, ``standardise``, ``l2`` or ``whiten``.
     class_weight : dict or 'balanced', optional
         As in scikit-learn.
+    calibrate : str, optional
+        ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
 
     _kernel = "rbf"
@@ -115,11 +128,13 @@ class RBFSVMHead(_KernelHead):
         gamma: float | str = "scale",
         preprocess: str = "standardise",
         class_weight: Any = None,
+        calibrate: str | None = None,
     ) -> None:
         self.C = C
         self.gamma = gamma
         self.preprocess = preprocess
         self.class_weight = class_weight
+        self.calibrate = calibrate
 
 
 @register_head("svm-sigmoid")
@@ -138,6 +153,8 @@ class SigmoidSVMHead(_KernelHead):
         ``none``, ``standardise``, ``l2`` or ``whiten``.
     class_weight : dict or 'balanced', optional
         As in scikit-learn.
+    calibrate : str, optional
+        ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
 
     _kernel = "sigmoid"
@@ -150,9 +167,11 @@ class SigmoidSVMHead(_KernelHead):
         coef0: float = 0.0,
         preprocess: str = "standardise",
         class_weight: Any = None,
+        calibrate: str | None = None,
     ) -> None:
         self.C = C
         self.gamma = gamma
         self.coef0 = coef0
         self.preprocess = preprocess
         self.class_weight = class_weight
+        self.calibrate = calibrate
