@@ -41,3 +41,21 @@ Again = Annotated[bool, Option("--again", help="Do it although it is recorded al
 Recipe = Annotated[str | None, Option(help="Only this recipe's runs.")]
 Network = Annotated[str, typer.Argument(help="A network (featbench networks, or timm/NAME).")]
 ResultsFolder = Annotated[Path | None, typer.Argument(help="Folder of the results.")]
+Tune = Annotated[
+    str,
+    Option(
+        help="Try so many settings from the head's space, or grid for all of them, on images held "
+        "out; then fit the best on train and val."
+    ),
+]
+Folds = Annotated[int | None, Option(help="Score settings on so many folds.")]
+Validation = Annotated[
+    float | None,
+    Option(help="Score settings on about this share of each class; else on val, or a fifth."),
+]
+Memory = Annotated[
+    str | None, Option(help="What one Gram matrix may take, such as 4G; else half of what is free.")
+]
+Approximate = Annotated[
+    bool, Option("--approximate", help="Approximate an SVM whose Gram matrix does not fit.")
+]

@@ -1,24 +1,22 @@
-"""Commands that compute: extract, fit, finetune, run."""
+"""Commands that compute: extract, finetune, run."""
 
 import json
-import shlex
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Option
 
 from featbench.cli import _options as options
 from featbench.cli._app import app
-from featbench.cli._console import ConsoleReporter, one_line
+from featbench.cli._console import one_line
+from featbench.cli._ending import finish, make_reporter, open_session, run_one, warn_skipped
 from featbench.errors import UsageError
-from featbench.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from featbench.experiments import Run, Session, Settled
+    pass
 
 
 @app.command()
@@ -64,7 +62,7 @@ def extract(
 
     given = Choice(data, backbone, weights, seed, limit, cache)
     chosen = settle(given, remember=False)
-    reporter = _reporter(quiet, chosen)
+    reporter = make_reporter(quiet, chosen)
     dataset = load_dataset(chosen.data, limit=chosen.limit, split_seed=split_seed)
     for line in (*dataset.notices, *dataset.problems):
         reporter.say(f"{dataset.name}: {line}")
@@ -94,7 +92,7 @@ def extract(
     first = next(iter(found.values()))
     if output is not None:
         export(first, output)
-    _warn_skipped(dict(first.skipped), chosen.cache / "skipped.csv")
+    warn_skipped(dict(first.skipped), chosen.cache / "skipped.csv")
     if as_json:
         summary = {
             "dataset": dataset.name,
@@ -116,64 +114,7 @@ def extract(
     else:
         print(f"{dataset.name} · {network.name} ({network.weights}): {first.describe()}")
         reporter.say("next: featbench fit --head svm-poly")
-    _finish(bool(first.skipped or dataset.problems))
-
-
-@app.command()
-def fit(
-    head: Annotated[str, Option(help="A head (featbench heads).")],
-    backbone: options.Backbone = None,
-    data: options.Data = None,
-    weights: options.Weights = None,
-    features: options.Features = None,
-    features_x: options.FeaturesX = None,
-    features_y: options.FeaturesY = None,
-    features_split: options.FeaturesSplit = None,
-    features_id: options.FeaturesId = None,
-    set_: Annotated[
-        list[str] | None, Option("--set", help="A setting of the head, such as C=10.")
-    ] = None,
-    limit: options.Limit = None,
-    seed: options.Seed = None,
-    split_seed: options.SplitSeed = 0,
-    precision: options.Precision = "float32",
-    device: options.Device = "auto",
-    cache: options.Cache = None,
-    results: options.Results = None,
-    again: options.Again = False,
-    strict: options.Strict = False,
-    quiet: options.Quiet = False,
-    as_json: options.Json = False,
-) -> None:
-    """Fit a head on frozen features (extracting what is missing) and record the result."""
-    from featbench.experiments import Choice, Run, parse_changes, settle
-
-    given = Choice(data, backbone, weights, seed, limit, cache, results)
-    names = {"X": features_x, "y": features_y, "split": features_split, "id": features_id}
-    columns = {key: name for key, name in names.items() if name is not None}
-    others = {"--backbone": backbone, "--data": data, "--weights": weights,
-              "--precision": precision if precision != "float32" else None}  # fmt: skip
-    chosen = settle(given, remember=features is None)
-    if features is not None:
-        if clash := [option for option, value in others.items() if value is not None]:
-            raise UsageError(f"--features {features}: these rows are computed already, so "
-                             f"{' and '.join(clash)} cannot be given with it")  # fmt: skip
-        origin: dict[str, Any] = {"features": str(features), "columns": columns}
-        chosen = replace(chosen, seed=seed or 0, limit=limit, said=())  # not the project's images'
-    elif columns:
-        raise UsageError(f"--features-{next(iter(columns)).lower()} goes with --features FILE")
-    else:
-        origin = {"data": chosen.data, "network": chosen.backbone, "weights": chosen.weights,
-                  "precision": precision}  # fmt: skip
-    run = Run(
-        **origin,
-        head=head,
-        settings=parse_changes(set_ or []),
-        seed=chosen.seed,
-        split_seed=split_seed,
-        limit=chosen.limit,
-    )
-    _run_one(run, _session(chosen, device, quiet, strict), again, as_json)
+    finish(bool(first.skipped or dataset.problems))
 
 
 @app.command()
@@ -227,7 +168,7 @@ def finetune(
         split_seed=split_seed,
         limit=chosen.limit,
     )
-    _run_one(run, _session(chosen, device, quiet, strict), again, as_json)
+    run_one(run, open_session(chosen, device, quiet, strict), again, as_json)
 
 
 @app.command("run")
@@ -259,14 +200,14 @@ def run_recipe(
     changes = parse_changes(set_ or [])
     plan = load_recipe(recipe, preset=preset, changes=changes, data=data, backbone=backbone)
     if dry_run and as_json:
-        print(json.dumps([vars(run) for run in plan.runs]))
+        print(json.dumps([run.as_dict() for run in plan.runs]))
         return
     if dry_run:
         for number, run in enumerate(plan.runs, start=1):
             print(f"{number:3}  {run.data} · {run.describe()}")
         return
     folders = settle(Choice(cache=cache, results=results), remember=False)
-    session = _session(replace(folders, said=()), device, quiet)  # a recipe says its own data
+    session = open_session(replace(folders, said=()), device, quiet)  # a recipe says its own data
     session.open_data(plan.runs)
     done = []
     for number, result in enumerate(session.run_all(plan.runs), start=1):
@@ -280,47 +221,6 @@ def run_recipe(
     if report_to is not None:
         page = write_report(session.store, report_to, recipe=plan.name)
         print(f"\nreport: {page}", file=sys.stderr if as_json else sys.stdout)
-    _warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
+    warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
     failed = any(r.status != "ok" for r in done)
-    _finish(failed or any(r.n_skipped for r in done) or bool(session.problems))
-
-
-def _reporter(quiet: bool, chosen: "Settled") -> Reporter:
-    reporter = SILENT if quiet else ConsoleReporter()
-    for line in chosen.said:
-        reporter.say(line)
-    return reporter
-
-
-def _session(chosen: "Settled", device: str, quiet: bool, strict: bool = False) -> "Session":
-    from featbench.experiments import Session
-
-    return Session(
-        cache=chosen.cache,
-        results=chosen.results,
-        device=device,
-        strict=strict,
-        command=shlex.join(["featbench", *sys.argv[1:]]),
-        reporter=_reporter(quiet, chosen),
-    )
-
-
-def _run_one(run: "Run", session: "Session", again: bool, as_json: bool) -> None:
-    result = session.run(run, again=again)
-    print(result.model_dump_json() if as_json else one_line(result))
-    _warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
-    _finish(bool(result.n_skipped or session.problems))
-
-
-def _warn_skipped(skipped: dict[str, str], listed: Path, most: int = 10) -> None:
-    """Name the images that were left out, and why; say where all of them are listed."""
-    lines: Iterable[Any] = list(skipped.items())[:most]
-    for name, reason in lines:
-        print(f"skipped {name}: {reason}", file=sys.stderr)
-    if len(skipped) > most:
-        print(f"skipped {len(skipped) - most} more: see {listed}", file=sys.stderr)
-
-
-def _finish(something_to_look_at: bool) -> None:
-    if something_to_look_at:
-        raise typer.Exit(3)
+    finish(failed or any(r.n_skipped for r in done) or bool(session.problems))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from featbench.experiments._result import ResultStore as ResultStore
     from featbench.experiments._result import load_results as load_results
     from featbench.experiments._run import Run as Run
+    from featbench.experiments._selection import Selection as Selection
     from featbench.experiments._session import Session as Session
 
 _HOMES = {
@@ -34,6 +35,7 @@ _HOMES = {
     "Result": "_result",
     "ResultStore": "_result",
     "Run": "_run",
+    "Selection": "_selection",
     "Session": "_session",
     "Settled": "_project",
     "load_features": "_features_file",

@@ -28,7 +28,10 @@ FROM_PIXELS = "pixels"
 class Result(BaseModel):
     """What one run was, what it cost and how well it did.
 
-    ``settings`` are all there are, ``given`` those that differ from the defaults. Accuracies are
+    ``settings`` are all there are, ``given`` those that differ from the defaults. Where they were
+    chosen, ``selection`` says how, ``ledger`` has every candidate, ``val_accuracy`` is the best
+    one's on the ``n_val`` images held out, and train is train and val together, on which it was
+    fitted anew. ``approximate`` says what stood in for the exact method. Accuracies are
     fractions, times seconds of wall time, memory MiB. What does not apply is None: ``log_loss`` and
     ``ece`` (expected calibration error) need a method that gives probabilities; what ends in
     ``_uncalibrated`` is of the same head's ``uncalibrated_proba``, and needs one that calibrates.
@@ -51,6 +54,9 @@ class Result(BaseModel):
     method: str
     settings: dict[str, Any] = {}
     given: dict[str, Any] = {}
+    selection: dict[str, Any] = {}
+    ledger: list[dict[str, Any]] = []
+    approximate: str = ""
     seed: int = 0
     split_seed: int = 0
     n_per_class: int | None = None

@@ -19,10 +19,11 @@ from featbench.experiments._metrics import measure
 from featbench.experiments._result import Predictions, Result, ResultStore
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run, run_id
+from featbench.experiments._selection import choose, with_validation_rows
 from featbench.extraction import Features, FeatureSplit, choose_device, extract
 from featbench.finetune import FineTuneClassifier, Schedule
 from featbench.heads import Head, create_head
-from featbench.machine import peak_memory_mb
+from featbench.machine import limit_memory, peak_memory_mb
 from featbench.networks import Network, create_network
 from featbench.progress import SILENT, Reporter
 
@@ -51,6 +52,8 @@ class Session:
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     strict : bool
         A broken image is an error.
+    memory : int, optional
+        Bytes that one big matrix of a head may take; by default half of what is free.
     command : str
         What the user typed, for the results' provenance.
     reporter : Reporter
@@ -64,6 +67,7 @@ class Session:
         results: str | Path = "results",
         device: str = "auto",
         strict: bool = False,
+        memory: int | None = None,
         command: str = "",
         reporter: Reporter = SILENT,
     ) -> None:
@@ -71,7 +75,7 @@ class Session:
         self.skipped: dict[str, str] = {}
         self.problems: dict[str, None] = {}
         self._cache, self._device, self._strict = str(cache), device, strict
-        self._command, self._reporter = command, reporter
+        self._command, self._reporter, self._memory = command, reporter, memory
         self._datasets: dict[tuple[Any, ...], Dataset] = {}
         self._network: tuple[tuple[Any, ...], Network] | None = None
         self._features: tuple[tuple[Any, ...], Features] | None = None
@@ -164,7 +168,9 @@ class Session:
             self._reporter.say(f"run {name} is finished already: nothing to do")
             return known
         if run.head:
-            outcome = self._fit_head(run, settings, self._rows(run, dataset))
+            rows = self._rows(run, dataset)
+            with limit_memory(self._memory):
+                outcome = self._fit_head(run, settings, rows)
         else:
             outcome = self._train(run, dataset)
         self.skipped |= dict(outcome.skipped)
@@ -175,32 +181,32 @@ class Session:
         for split, predictions in outcome.predictions.items():
             metrics |= measure(predictions, split)
         published = run.published or {}
-        result = Result(
-            run_id=name,
+        fields = {
             **identity,
-            given=given,
-            **outcome.fields,
+            "given": given,
+            "n_train": len(splits["train"]),
+            "n_val": len(splits.get("val", ())),
+            "n_test": len(splits["test"]),
+            "n_classes": len(dataset.classes),
+            "n_skipped": len(outcome.skipped),
+            "published_test_accuracy": published.get("test_accuracy"),
+            "published_source": published.get("source"),
+            "peak_memory_mb": peak_memory_mb(),
             **metrics,
-            n_train=len(splits["train"]),
-            n_val=len(splits.get("val", ())),
-            n_test=len(splits["test"]),
-            n_classes=len(dataset.classes),
-            n_skipped=len(outcome.skipped),
-            published_test_accuracy=published.get("test_accuracy"),
-            published_source=published.get("source"),
-            peak_memory_mb=peak_memory_mb(),
             **self._provenance(),
-        )
+            **outcome.fields,
+        }
+        result = Result(run_id=name, **fields)
         table = outcome.predictions["test"].as_csv(dataset.classes)
         self.store.save(result, table, outcome.history, outcome.skipped)
         self.store.discard(run_id(self._asked(run), ""))  # an earlier failure of the same run
         return result
 
-    def run_all(self, runs: Iterable[Run]) -> Iterator[Result]:
+    def run_all(self, runs: Iterable[Run], *, again: bool = False) -> Iterator[Result]:
         """Carry out runs in order; a failed one becomes a Result with its error."""
         for run in runs:
             try:
-                yield self.run(run)
+                yield self.run(run, again=again)
             except Exception as error:  # whatever a network or a head raises, the rest goes on
                 yield self._failed(run, error)
 
@@ -242,20 +248,20 @@ class Session:
             "cut": "classifier" if run.head else str(run.blocks),
             "method": run.method,
             "settings": run.settings,
+            "selection": run.selection.describe(),
             "seed": run.seed,
             "split_seed": run.split_seed,
             "n_per_class": run.limit,
             "precision": run.precision if run.head or run.warm_start else "float32",
         }
 
-    def _head(self, name: str, settings: dict[str, Any], rows: Rows) -> Head:
+    def _fit(self, name: str, head: Head, rows: Rows) -> Head:
         """Fit a head; what it warns of is told, not printed."""
         if len(np.unique(rows.train.y)) < 2:
             raise UsageError(f"{rows.dataset.source}: fewer than two classes have training "
-                             "images that can be decoded; add images")  # fmt: skip
-        head = create_head(name).set_params(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-        )
+                             f"{rows.dataset.item}s that can be read; add some")  # fmt: skip
+        if need := head.memory_needed(rows.train.y):
+            self._reporter.say(f"{name}: {need}")
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             fitted: Head = head.fit(rows.train.X, rows.train.y)
@@ -265,7 +271,18 @@ class Session:
 
     def _fit_head(self, run: Run, settings: dict[str, Any], rows: Rows) -> _Outcome:
         began = time.perf_counter()
-        head = self._head(run.method, settings, rows)
+        found: dict[str, Any] = {}
+        if run.selection.tune:
+            fixed = {k: settings[k] for k in (*run.settings, "random_state") if k in settings}
+            chosen = choose(run.selection, run.method, fixed, rows, seed=run.seed,
+                            split_seed=run.split_seed, reporter=self._reporter)  # fmt: skip
+            head, rows = chosen.head, with_validation_rows(rows)
+            found["settings"], found["given"] = run.chosen_settings(head)
+            found["ledger"] = [one.record() for one in chosen.candidates]
+            found["n_val"], found["val_accuracy"] = chosen.n_val, chosen.accuracy
+        else:
+            head = create_head(run.method, **settings)
+        head = self._fit(run.method, head, rows)
         fitted = time.perf_counter()
         predictions = {
             side: self._ask_head(head, part, len(rows.dataset.classes))
@@ -275,6 +292,8 @@ class Session:
         backbone = rows.backbone_parameters
         fields = {
             **rows.costs,
+            **found,
+            "approximate": getattr(head.core_, "approximation", ""),
             "fit_seconds": fitted - began,
             "predict_seconds": time.perf_counter() - fitted,
             "parameters_total": None if backbone is None else backbone + (trainable or 0),
@@ -303,7 +322,7 @@ class Session:
         began = time.perf_counter()
         if run.warm_start:
             rows = self._rows(run, dataset)
-            head = self._head(run.warm_start, {}, rows)
+            head = self._fit(run.warm_start, create_head(run.warm_start), rows)
         model = FineTuneClassifier(
             run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
             split_seed=run.split_seed, cache=self._cache, device=self._device,

@@ -66,6 +66,14 @@ class Head(ClassifierMixin, BaseEstimator):
         """Return the unfitted classifier that works on preprocessed rows."""
         raise TypeError(f"{type(self).__name__} has no _core")
 
+    def _core_for(self, y: NDArray[Any]) -> Any:
+        """Return the unfitted classifier for rows with labels y (n,)."""
+        return self._core()
+
+    def memory_needed(self, y: NDArray[Any]) -> str:
+        """Return one line on the memory that rows with labels y (n,) need, where it is much."""
+        return ""
+
     def _core_settings(self) -> dict[str, Any]:
         """Return the settings that are the classifier's own, not the head's."""
         own = ("preprocess", "calibrate")
@@ -117,7 +125,7 @@ class Head(ClassifierMixin, BaseEstimator):
 
     def _fit_on(self, X: Any, y: Any) -> tuple[Any, Any]:
         preprocess = self.preprocessor()
-        return preprocess, self._core().fit(preprocess.fit_transform(X), y)
+        return preprocess, self._core_for(y).fit(preprocess.fit_transform(X), y)
 
     def _fit_calibration(self, X: Any, y: Any) -> Calibration:
         def fit_and_score(rest: NDArray[Any], held: NDArray[Any]) -> NDArray[np.float64]:

@@ -175,7 +175,11 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             self.gamma_ = float(self.gamma)
 
     def _kernel(self) -> Kernel:
-        return Kernel(self.kernel, self.gamma_, int(self.degree), float(self.coef0))
+        return self.kernel_with(self.gamma_)
+
+    def kernel_with(self, gamma: float) -> Kernel:
+        """Return the kernel where ``gamma`` has come to a number."""
+        return Kernel(self.kernel, gamma, int(self.degree), float(self.coef0))
 
     def _weights(
         self, rows: NDArray[Any], y: NDArray[Any], sample_weight: ArrayLike | None

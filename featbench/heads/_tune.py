@@ -126,11 +126,11 @@ def tune(
     candidates = [Candidate(head, []) for head in heads]
     families: dict[Any, list[int]] = {}
     for number, one in enumerate(candidates):
-        core = one.head._core()
+        core = one.head._core_for(y)
         families.setdefault((type(core), one.head.preprocess), []).append(number)
     trials: dict[tuple[int, int], Trial] = {}
     for members in families.values():
-        cores = [candidates[number].head._core() for number in members]
+        cores = [candidates[number].head._core_for(y) for number in members]
         for rows, numbers in _prepared(candidates[members[0]].head, X, folds):
             these = [folds[number] for number in numbers]
             together = getattr(type(cores[0]), "try_all", one_by_one)

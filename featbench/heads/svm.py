@@ -2,8 +2,15 @@
 
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from featbench.errors import UsageError
 from featbench.heads._base import Head, register_head
 from featbench.heads._kernel_svc import KernelSVC
+from featbench.heads._nystroem import NystroemSVC
+from featbench.heads._one_vs_one import gram_bytes, group_classes
+from featbench.machine import memory_limit
 
 _C: tuple[Any, ...] = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 _GAMMA: tuple[Any, ...] = ("scale", 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
@@ -13,9 +20,43 @@ class _KernelHead(Head):
     """An SVM with one kernel; ``gamma='scale'`` is 1 / (d · variance of the features)."""
 
     _kernel: str
+    approximate: bool
 
     def _core(self) -> KernelSVC:
-        return KernelSVC(kernel=self._kernel, **self._core_settings())
+        settings = {k: v for k, v in self._core_settings().items() if k != "approximate"}
+        return KernelSVC(kernel=self._kernel, **settings)
+
+    def _core_for(self, y: NDArray[Any]) -> KernelSVC | NystroemSVC:
+        """Return the exact machine, or what stands in for it where memory is too small."""
+        if not self.approximate:
+            return self._core()
+        try:
+            group_classes(np.unique(y, return_counts=True)[1], memory_limit())
+        except UsageError:
+            return NystroemSVC(self._core())
+        return self._core()
+
+    def memory_needed(self, y: NDArray[Any]) -> str:
+        """Return one line: the Gram matrix's size, and whether it is made in blocks.
+
+        Raises
+        ------
+        UsageError
+            When it is too big even so, and an approximation is not asked for.
+        """
+        limit, whole = memory_limit(), gram_bytes(len(y))
+        sizes = f"{len(y):,} × {len(y):,}, {whole / 2**20:,.1f} MiB"
+        allowed = f"{limit / 2**20:,.1f} MiB may be used"
+        if whole <= limit:
+            return f"Gram matrix {sizes} ({allowed})"
+        try:
+            groups = group_classes(np.unique(y, return_counts=True)[1], limit)
+        except UsageError:
+            if not self.approximate:
+                raise
+            return f"Gram matrix {sizes}, but {allowed}: an approximation is fitted"
+        blocks = len(groups) * (len(groups) - 1) // 2
+        return f"Gram matrix {sizes}, but {allowed}: made in {blocks} blocks of classes"
 
 
 @register_head("svm-linear")
@@ -30,6 +71,11 @@ class LinearSVMHead(_KernelHead):
         ``none``, ``standardise``, ``l2`` or ``whiten``.
     class_weight : dict or 'balanced', optional
         As in scikit-learn.
+    max_iter : int
+        Steps at most for a pair of classes; one that needs more is reported as not converged.
+    approximate : bool
+        Where not even the Gram matrix of two classes fits in memory, fit Nyström's features and a
+        linear SVM, and say so; without it that is an error.
     calibrate : str, optional
         ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
@@ -44,11 +90,15 @@ class LinearSVMHead(_KernelHead):
         C: float = 0.01,
         preprocess: str = "standardise",
         class_weight: Any = None,
+        max_iter: int = 1_000_000,
+        approximate: bool = False,
         calibrate: str | None = None,
     ) -> None:
         self.C = C
         self.preprocess = preprocess
         self.class_weight = class_weight
+        self.max_iter = max_iter
+        self.approximate = approximate
         self.calibrate = calibrate
 
 
@@ -70,6 +120,11 @@ class PolynomialSVMHead(_KernelHead):
         ``none``, ``standardise``, ``l2`` or ``whiten``.
     class_weight : dict or 'balanced', optional
         As in scikit-learn.
+    max_iter : int
+        Steps at most for a pair of classes; one that needs more is reported as not converged.
+    approximate : bool
+        Where not even the Gram matrix of two classes fits in memory, fit Nyström's features and a
+        linear SVM, and say so; without it that is an error.
     calibrate : str, optional
         ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
@@ -90,6 +145,8 @@ class PolynomialSVMHead(_KernelHead):
         coef0: float = 1.0,
         preprocess: str = "standardise",
         class_weight: Any = None,
+        max_iter: int = 1_000_000,
+        approximate: bool = False,
         calibrate: str | None = None,
     ) -> None:
         self.C = C
@@ -98,6 +155,8 @@ class PolynomialSVMHead(_KernelHead):
         self.coef0 = coef0
         self.preprocess = preprocess
         self.class_weight = class_weight
+        self.max_iter = max_iter
+        self.approximate = approximate
         self.calibrate = calibrate
 
 
@@ -115,6 +174,11 @@ class RBFSVMHead(_KernelHead):
         ``none``, ``standardise``, ``l2`` or ``whiten``.
     class_weight : dict or 'balanced', optional
         As in scikit-learn.
+    max_iter : int
+        Steps at most for a pair of classes; one that needs more is reported as not converged.
+    approximate : bool
+        Where not even the Gram matrix of two classes fits in memory, fit Nyström's features and a
+        linear SVM, and say so; without it that is an error.
     calibrate : str, optional
         ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
@@ -128,12 +192,16 @@ class RBFSVMHead(_KernelHead):
         gamma: float | str = "scale",
         preprocess: str = "standardise",
         class_weight: Any = None,
+        max_iter: int = 1_000_000,
+        approximate: bool = False,
         calibrate: str | None = None,
     ) -> None:
         self.C = C
         self.gamma = gamma
         self.preprocess = preprocess
         self.class_weight = class_weight
+        self.max_iter = max_iter
+        self.approximate = approximate
         self.calibrate = calibrate
 
 
@@ -153,6 +221,11 @@ class SigmoidSVMHead(_KernelHead):
         ``none``, ``standardise``, ``l2`` or ``whiten``.
     class_weight : dict or 'balanced', optional
         As in scikit-learn.
+    max_iter : int
+        Steps at most for a pair of classes; one that needs more is reported as not converged.
+    approximate : bool
+        Where not even the Gram matrix of two classes fits in memory, fit Nyström's features and a
+        linear SVM, and say so; without it that is an error.
     calibrate : str, optional
         ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
@@ -167,6 +240,8 @@ class SigmoidSVMHead(_KernelHead):
         coef0: float = 0.0,
         preprocess: str = "standardise",
         class_weight: Any = None,
+        max_iter: int = 1_000_000,
+        approximate: bool = False,
         calibrate: str | None = None,
     ) -> None:
         self.C = C
@@ -174,4 +249,6 @@ class SigmoidSVMHead(_KernelHead):
         self.coef0 = coef0
         self.preprocess = preprocess
         self.class_weight = class_weight
+        self.max_iter = max_iter
+        self.approximate = approximate
         self.calibrate = calibrate
