@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from featbench.heads import HEADS
 from tests.conftest import Said
 
 Command = Callable[..., Said]
@@ -259,3 +260,32 @@ def test_interrupted_commands_say_so(
     assert "interrupted; what was finished is kept" in rest
     assert "Traceback" not in rest
     assert list((tmp_path / "cache").glob("*/*.h5")), "what was computed was thrown away"
+
+
+def test_settings_are_tuned_at_the_prompt(featbench: Command, photos: Path) -> None:
+    options = ("fit", "--backbone", "lenet5", "--data", photos, "--head", "svm-rbf")
+    tuned = featbench(*options, "--tune", "4", "--folds", 3, "--memory", "1G")
+    assert tuned.code == 0, tuned.err
+    assert "best of 4 (" in tuned.err
+    assert "Gram matrix 30 × 30" in tuned.err
+    assert "best of 4]" in tuned.out
+    assert "(best of 4)" in featbench("table").out
+    for wrong, said in (
+        (("--folds", 3), "folds goes with tune"),
+        (("--tune", "some"), "tune 'some'"),
+        (("--memory", "much"), "--memory much: expected a size"),
+        (("--set", "C=0"), "C=0"),
+    ):
+        done = featbench(*options, *wrong)
+        assert done.code == 2
+        assert said in done.err
+    done = featbench(*options[:-1], "logreg", "--approximate")
+    assert (done.code, "always exact" in done.err) == (2, True)
+
+
+def test_every_head_is_fitted_at_once(featbench: Command, photos: Path) -> None:
+    options = ("fit", "--backbone", "lenet5", "--data", photos, "--head", "all", "--json")
+    done = featbench(*options)
+    assert done.code == 0, done.err
+    assert {result["method"] for result in json.loads(done.out)} == set(HEADS)
+    assert featbench(*options, "--set", "degree=2").code == 2
