@@ -15,3 +15,11 @@ def compiled(function: Callable[..., Any]) -> Any:
         return numba.njit(function, nogil=True, cache=True)
     except RuntimeError:  # there is none: compile anew in each process
         return numba.njit(function, nogil=True)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Let compiled functions have this one's code in place of calls.
+
+    A call hands over seven words for each array, which in a loop over small arrays is most of it.
+    """
+    return numba.njit(function, inline="always")

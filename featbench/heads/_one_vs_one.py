@@ -15,7 +15,7 @@ from featbench.heads._smo import solve_pairs
 from featbench.machine import memory_limit
 
 Indices = NDArray[np.int64]
-_WORK = 2**21  # row pairs that a thread takes at once: some milliseconds
+_WORK = 2**19  # row pairs that a thread takes at once: some milliseconds
 
 
 class Problem:
@@ -52,6 +52,7 @@ class Problem:
         self.dual: Floats = np.zeros((len(sizes) - 1, len(classes)))
         self.intercept: Floats = np.zeros(len(self.pairs))
         self.steps: Indices = np.zeros(len(self.pairs), np.int64)
+        self._bounded = np.ones(len(self.pairs), np.bool_)
         self._bounds = np.ascontiguousarray(bounds[self.order], dtype=np.float64)
         self._tol, self._max_iter = float(tol), int(max_iter)
 
@@ -71,6 +72,26 @@ class Problem:
         counts = np.add.reduceat(is_support, self.starts[:-1], dtype=np.int32)
         return np.flatnonzero(is_support), counts
 
+    def follow(self, easier: "Problem") -> Indices:
+        """Take over what a problem of the same rows with smaller bounds came to, where it holds.
+
+        A pair none of whose coefficients was ever at its bound makes the very same steps when the
+        bounds are larger.
+
+        Parameters
+        ----------
+        easier : Problem
+            Solved; its bounds are this one's times a number below 1.
+
+        Returns
+        -------
+        ndarray of int64
+            The pairs that are still to be solved.
+        """
+        self.dual, self.intercept = easier.dual.copy(), easier.intercept.copy()
+        self.steps, self._bounded = easier.steps.copy(), easier._bounded.copy()
+        return np.flatnonzero(self._bounded)
+
     def solve(self, gram: NDArray[np.float32], diagonal: Floats, block: "Block") -> None:
         """Solve a block's pairs, by as many threads as torch has.
 
@@ -89,7 +110,7 @@ class Problem:
                 pool.submit(
                     solve_pairs, gram, diagonal, block.order, self.starts, self.pairs, part,
                     self._bounds, self._tol, self._max_iter, stop, self.dual, self.intercept,
-                    self.steps,
+                    self.steps, self._bounded,
                 )
                 for part in self._parts(block.pairs)
             ]  # fmt: skip
@@ -101,6 +122,8 @@ class Problem:
 
     def _parts(self, numbers: Indices) -> list[Indices]:
         """Split pairs into parts of like work."""
+        if not len(numbers):
+            return []
         rows = self.sizes[self.pairs[numbers]].sum(axis=1)
         ends = np.flatnonzero(np.diff(np.cumsum(rows**2) // _WORK)) + 1
         return np.split(numbers, ends)
@@ -128,7 +151,7 @@ class Block:
     is_whole: bool
 
 
-def whole(problem: Problem, places: Indices | None = None) -> Block:
+def whole(problem: Problem, places: Indices | None = None, pairs: Indices | None = None) -> Block:
     """Return the one block that has every pair, on one Gram matrix.
 
     Parameters
@@ -137,9 +160,12 @@ def whole(problem: Problem, places: Indices | None = None) -> Block:
         The pairs.
     places : ndarray of int, shape (n,), optional
         Where ``problem.order``'s rows are in the Gram matrix, where that is of more rows.
+    pairs : ndarray of int64, optional
+        Only these.
     """
     order = problem.order if places is None else places.astype(np.int64)
-    return Block(np.sort(order), order, np.arange(len(problem.pairs)), places is None)
+    numbers = np.arange(len(problem.pairs)) if pairs is None else pairs
+    return Block(np.sort(order), order, numbers, places is None)
 
 
 def plan(problem: Problem) -> Iterator[Block]:

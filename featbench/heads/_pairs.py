@@ -41,10 +41,11 @@ class Pairs:
             width = max(1, int(n_support[classes].max()))
             inside = np.arange(width) < n_support[classes][:, None]
             places = np.where(inside, starts[classes][:, None] + np.arange(width), 0)
-            weights = np.zeros((len(classes), self._count, width))
-            for row, c in enumerate(classes):  # against class j lies in row j - 1 for j > c
-                own = slice(starts[c], starts[c] + n_support[c])
-                weights[row, :, : n_support[c]] = np.insert(dual_coef[:, own], c, 0.0, axis=0)
+            # against class j lies in row j - 1 for j > c, in row j for j < c; nothing for c itself
+            rows = np.arange(self._count) - (np.arange(self._count) > classes[:, None])
+            weights = dual_coef[np.minimum(rows, self._count - 2)[:, :, None], places[:, None]]
+            weights *= inside[:, None]
+            weights[np.arange(len(classes)), classes] = 0.0
             self._buckets.append(
                 (torch.from_numpy(classes), torch.from_numpy(places),
                  torch.from_numpy(weights).to(dtype))

@@ -13,47 +13,57 @@ import math
 
 import numpy as np
 
-from featbench.heads._compiled import compiled
+from featbench.heads._compiled import compiled, inlined
 
 _TINY = 1e-12  # stands in where the curvature along a working set is not positive
 _SMALL = 2048  # a pair of at most so many rows gets its kernel values in a matrix of its own
 
 
-@compiled
-def _steepest(slope, rise, count):  # type: ignore[no-untyped-def]
-    """Return the steepest way up and its row, the last of equals; -1 where no row may rise."""
-    most = -math.inf
-    for t in range(count):
-        value = -slope[t] if rise[t] else -math.inf
-        most = value if value > most else most
+@inlined
+def _greatest(values, count):  # type: ignore[no-untyped-def]
+    """Return the greatest of the first values, and its place, the last of equals."""
+    a, b, c, d = -math.inf, -math.inf, -math.inf, -math.inf
+    whole = count - count % 4
+    for t in range(0, whole, 4):  # four chains at once: a comparison waits for the one before it
+        a = values[t] if values[t] > a else a
+        b = values[t + 1] if values[t + 1] > b else b
+        c = values[t + 2] if values[t + 2] > c else c
+        d = values[t + 3] if values[t + 3] > d else d
+    for t in range(whole, count):
+        a = values[t] if values[t] > a else a
+    a, c = b if b > a else a, d if d > c else c
+    a = c if c > a else a
     for t in range(count - 1, -1, -1):
-        if rise[t] and -slope[t] == most:
-            return most, t
-    return most, -1
+        if values[t] == a:
+            return a, t
+    return a, -1
 
 
-@compiled
-def _partner(slope, fall, diagonal, kernel, i, most, count, gain):  # type: ignore[no-untyped-def]
-    """Return the steepest way down, and the row that with row i gains most, the last of equals."""
-    own, low, best = diagonal[i], -math.inf, 0.0
+@inlined
+def _steepest(slope, rise, count, work):  # type: ignore[no-untyped-def]
+    """Return the steepest way up and its row, the last of equals; -1 where no row may rise."""
     for t in range(count):
-        down = slope[t] if fall[t] else -math.inf
-        low = down if down > low else low
-        difference = most + down
+        work[t] = -slope[t] if rise[t] else -math.inf
+    most, t = _greatest(work, count)
+    return most, t if most > -math.inf else -1
+
+
+@inlined
+def _partner(slope, fall, diagonal, block, row, i, most, count, down, gain):  # type: ignore[no-untyped-def]
+    """Return the steepest way down, and the row that with row i gains most, the last of equals."""
+    own = diagonal[i]
+    for t in range(count):
+        down[t] = slope[t] if fall[t] else -math.inf
+        difference = most + down[t]
         difference = difference if difference > 0.0 else 0.0
-        curvature = own + diagonal[t] - 2.0 * kernel[t]
-        curvature = curvature if curvature > 0.0 else _TINY
-        value = difference * difference / curvature
-        gain[t] = value
-        best = value if value > best else best
-    if best > 0:
-        for t in range(count - 1, -1, -1):
-            if gain[t] == best:
-                return low, t
-    return low, -1
+        curvature = own + diagonal[t] - 2.0 * block[row, t]
+        gain[t] = difference * difference / (curvature if curvature > 0.0 else _TINY)
+    low, _ = _greatest(down, count)
+    best, t = _greatest(gain, count)
+    return low, t if best > 0 else -1
 
 
-@compiled
+@inlined
 def _step(curvature, sign, upper, alpha, slope, i, j):  # type: ignore[no-untyped-def]
     """Move two coefficients to their optimum inside their box."""
     curvature = curvature if curvature > 0 else _TINY
@@ -92,21 +102,33 @@ def _step(curvature, sign, upper, alpha, slope, i, j):  # type: ignore[no-untype
     alpha[i], alpha[j] = new_i, new_j
 
 
+@inlined
+def _note(block, row, sign, upper, alpha, rise, fall, at_bound, t, old):  # type: ignore[no-untyped-def]
+    """Note which way a coefficient can go now, and what those at their upper bound add."""
+    was_top, is_top, is_zero = old >= upper[t], alpha[t] >= upper[t], alpha[t] <= 0
+    rise[t] = not is_top if sign[t] > 0 else not is_zero
+    fall[t] = not is_zero if sign[t] > 0 else not is_top
+    if was_top != is_top:
+        change = sign[t] * (-upper[t] if was_top else upper[t])
+        for k in range(len(at_bound)):
+            at_bound[k] += change * block[row, k]
+
+
 @compiled
 def _is_settled(slope, rise, fall, t, up, low):  # type: ignore[no-untyped-def]
     """Say whether a coefficient at its bound is sure to stay there."""
     return (not rise[t] and -slope[t] > up) or (not fall[t] and slope[t] > low)
 
 
-@compiled
+@inlined
 def _row(gram, place, block, is_small, t, spare):  # type: ignore[no-untyped-def]
-    """Return the pair's kernel values with row t; of a big pair they are gathered at ``spare``."""
+    """Return which row of ``block`` has kernel values with row t; a big pair's are put there."""
     if is_small:
-        return block[t]
-    out, source = block[spare], gram[place[t]]
-    for k in range(len(out)):
-        out[k] = source[place[k]]
-    return out
+        return t
+    source = place[t]
+    for k in range(len(place)):
+        block[spare, k] = gram[source, place[k]]
+    return spare
 
 
 @compiled
@@ -119,10 +141,10 @@ def _restore(gram, place, block, is_small, sign, alpha, slope, rise, fall, at_bo
         slope[t] = at_bound[t] - sign[t]
     for t in range(count):
         if rise[t] and fall[t]:
-            kernel = _row(gram, place, block, is_small, t, 0)
+            row = _row(gram, place, block, is_small, t, 0)
             by = sign[t] * alpha[t]
             for k in range(count, total):
-                slope[k] += by * kernel[k]
+                slope[k] += by * block[row, k]
 
 
 @compiled
@@ -170,7 +192,8 @@ def _solve_pair(gram, diagonal, rows, n_first, bounds, tol, max_iter, stop, alph
         own[t] = diagonal[rows[t]]
     sign = np.ones(total)
     sign[n_first:] = -1.0
-    alpha, slope, at_bound, gain = np.zeros(total), -sign, np.zeros(total), np.empty(total)
+    alpha, slope, at_bound = np.zeros(total), -sign, np.zeros(total)
+    down, gain = np.empty(total), np.empty(total)
     rise, fall = sign > 0, sign < 0
     is_small = total <= _SMALL
     block = np.empty((total if is_small else 2, total), np.float32)
@@ -179,8 +202,8 @@ def _solve_pair(gram, diagonal, rows, n_first, bounds, tol, max_iter, stop, alph
             source = gram[rows[a]]
             for b in range(total):
                 block[a, b] = source[rows[b]]
-    kernel_i, kernel_j = block[0], block[1]
     count, steps, until, was_restored = total, 0, min(total, 1000) + 1, False
+    is_bounded = False
     while (max_iter < 0 or steps < max_iter) and not stop[0]:
         until -= 1
         if until == 0:
@@ -206,12 +229,12 @@ def _solve_pair(gram, diagonal, rows, n_first, bounds, tol, max_iter, stop, alph
                         floats = (sign, upper, own, alpha, slope, at_bound)
                         _swap(block, is_small, t, count, floats)
                 t += 1
-        i, j, is_again = -1, -1, False
+        i, j, row_i, is_again = -1, -1, 0, False
         while True:
-            most, i = _steepest(slope, rise, count)
+            most, i = _steepest(slope, rise, count, down)
             if i >= 0:
-                kernel_i = _row(gram, place, block, is_small, i, 0)
-                low, j = _partner(slope, fall, own, kernel_i, i, most, count, gain)
+                row_i = _row(gram, place, block, is_small, i, 0)
+                low, j = _partner(slope, fall, own, block, row_i, i, most, count, down, gain)
                 if most + low < tol:
                     j = -1
             if j >= 0 or is_again:
@@ -223,24 +246,19 @@ def _solve_pair(gram, diagonal, rows, n_first, bounds, tol, max_iter, stop, alph
         if is_again:
             until = 1
         steps += 1
-        kernel_j = _row(gram, place, block, is_small, j, 1)
+        row_j = _row(gram, place, block, is_small, j, 1)
         old_i, old_j = alpha[i], alpha[j]
-        _step(own[i] + own[j] - 2.0 * kernel_i[j], sign, upper, alpha, slope, i, j)
+        _step(own[i] + own[j] - 2.0 * block[row_i, j], sign, upper, alpha, slope, i, j)
         by_i, by_j = sign[i] * (alpha[i] - old_i), sign[j] * (alpha[j] - old_j)
         for k in range(count):
-            slope[k] += kernel_i[k] * by_i + kernel_j[k] * by_j
-        for t, old, kernel in ((i, old_i, kernel_i), (j, old_j, kernel_j)):
-            was_top, is_top, is_zero = old >= upper[t], alpha[t] >= upper[t], alpha[t] <= 0
-            rise[t] = not is_top if sign[t] > 0 else not is_zero
-            fall[t] = not is_zero if sign[t] > 0 else not is_top
-            if was_top != is_top:
-                change = sign[t] * (-upper[t] if was_top else upper[t])
-                for k in range(total):
-                    at_bound[k] += change * kernel[k]
+            slope[k] += block[row_i, k] * by_i + block[row_j, k] * by_j
+        _note(block, row_i, sign, upper, alpha, rise, fall, at_bound, i, old_i)
+        is_bounded = is_bounded or alpha[i] >= upper[i] or alpha[j] >= upper[j]
+        _note(block, row_j, sign, upper, alpha, rise, fall, at_bound, j, old_j)
     _restore(gram, place, block, is_small, sign, alpha, slope, rise, fall, at_bound, count)
     for t in range(total):
         alpha_out[slot[t]] = alpha[t]
-    return steps, _offset(slope, rise, fall)
+    return steps, _offset(slope, rise, fall), is_bounded
 
 
 @compiled
@@ -258,6 +276,7 @@ def solve_pairs(  # type: ignore[no-untyped-def]
     dual,
     intercept,
     steps,
+    bounded,
 ):
     """Solve the two-class problems of some pairs of classes.
 
@@ -289,6 +308,9 @@ def solve_pairs(  # type: ignore[no-untyped-def]
         Is filled.
     steps : ndarray of int64, shape (p,)
         Is filled with the number of steps; at ``max_iter`` the pair has not converged.
+    bounded : ndarray of bool, shape (p,)
+        Is filled with whether a coefficient has ever been at its bound: where none has, larger
+        bounds change no step.
     """
     for p in numbers:
         i, j = pairs[p]
@@ -298,7 +320,9 @@ def solve_pairs(  # type: ignore[no-untyped-def]
         limits[:n_i] = bounds[starts[i] : starts[i + 1]]
         limits[n_i:] = bounds[starts[j] : starts[j + 1]]
         alpha = np.empty(n_i + n_j)
-        steps[p], rho = _solve_pair(gram, diagonal, rows, n_i, limits, tol, max_iter, stop, alpha)
+        steps[p], rho, bounded[p] = _solve_pair(
+            gram, diagonal, rows, n_i, limits, tol, max_iter, stop, alpha
+        )
         intercept[p] = -rho
         for t in range(n_i):
             dual[j - 1, starts[i] + t] = alpha[t]

@@ -1,7 +1,9 @@
 """Trying many kernel machines on many folds, all from one matrix of inner products."""
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +13,13 @@ from sklearn.base import clone
 
 from featbench.heads._kernels import (
     Floats,
+    Kernel,
     gram_of,
     own_products,
     products_dtype,
     squared_lengths,
 )
-from featbench.heads._one_vs_one import gram_bytes, whole
+from featbench.heads._one_vs_one import Problem, gram_bytes, whole
 from featbench.heads._pairs import Pairs
 from featbench.heads._trials import Fold, Rows, Trial, attempt, one_by_one
 from featbench.machine import keep_memory, memory_limit
@@ -24,8 +27,8 @@ from featbench.machine import keep_memory, memory_limit
 if TYPE_CHECKING:
     from featbench.heads._kernel_svc import KernelSVC
 
-Gram = tuple[NDArray[np.float32], Floats]
-"""Kernel values between all rows, and their diagonal."""
+Gram = tuple[NDArray[np.float32], Floats, NDArray[np.float32]]
+"""Kernel values between all rows, their diagonal, and those between all rows and the held out."""
 
 
 def try_all(
@@ -59,49 +62,87 @@ def try_all(
         alike.setdefault(key, []).append(number)
     product, squares = own_products(rows), squared_lengths(rows)
     for fold, (train, held_out) in enumerate(folds):
-        inside = rows[train]
+        scale = functools.cache(lambda inside=rows[train]: _scale(type(cores[0]), inside))
         for members in alike.values():
-            gram = functools.cache(_maker(cores[members[0]], product, squares, inside))
-            for number in members:
-                guess = _Guess(clone(cores[number]), gram, y, train, held_out)
+            kernel = functools.cache(_kernel_maker(cores[members[0]], scale, rows[:1]))
+            gram = functools.cache(_gram_maker(kernel, product, squares, held_out))
+            before = None
+            for number in sorted(members, key=lambda n: _strength(cores[n])):
+                guess = _Guess(clone(cores[number]), gram, y, train, before)
                 yield number, fold, attempt(guess.fit, guess.predict, y[held_out])
+                before = guess
 
 
-def _maker(
-    core: "KernelSVC", product: torch.Tensor, squares: Floats, inside: Rows
-) -> Callable[[], Gram]:
-    """Return what makes a core's kernel values when first asked; ``inside`` is fitted on."""
+def _scale(kind: "type[KernelSVC]", inside: Rows) -> float:
+    """Return what ``gamma='scale'`` comes to for the rows that are fitted on."""
+    return kind(gamma="scale").settled_kernel(inside).gamma
 
-    def make() -> Gram:
-        kernel = clone(core).settled_kernel(inside)
-        return gram_of(product, squares, kernel), kernel.diagonal(squares)
+
+def _kernel_maker(core: "KernelSVC", scale: Callable[[], float], row: Rows) -> Callable[[], Kernel]:
+    """Return what settles a core's kernel; it may find a parameter that cannot be."""
+
+    def make() -> Kernel:
+        own = clone(core)
+        if own.gamma == "scale":
+            own.set_params(gamma=scale())
+        settled: Kernel = own.settled_kernel(row)
+        return settled
 
     return make
 
 
+def _gram_maker(
+    kernel: Callable[[], Kernel], product: torch.Tensor, squares: Floats,
+    held_out: NDArray[np.intp],
+) -> Callable[[], Gram]:  # fmt: skip
+    """Return what makes the kernel values when they are first asked for."""
+
+    def make() -> Gram:
+        gram = gram_of(product, squares, kernel())
+        return gram, kernel().diagonal(squares), gram[:, held_out]
+
+    return make
+
+
+def _strength(core: "KernelSVC") -> float:
+    """Return what to sort by: from a solution with small bounds much of the next one follows."""
+    return float(core.C) if isinstance(core.C, Real) else math.inf
+
+
 class _Guess:
-    """One machine on one fold."""
+    """One machine on one fold; ``before`` is the one with the next smaller C, if there is one."""
 
     def __init__(
         self, core: "KernelSVC", gram: Callable[[], Gram], y: NDArray[Any],
-        train: NDArray[np.intp], held_out: NDArray[np.intp],
+        train: NDArray[np.intp], before: "_Guess | None",
     ) -> None:  # fmt: skip
         self._core, self._gram, self._y = core, gram, y
-        self._train, self._held_out = train, held_out
+        self._train, self._before = train, before
+        self.problem: Problem | None = None
+
+    def _is_harder_than(self, other: "_Guess") -> bool:
+        """Say whether the two differ in C alone, and the other was solved."""
+        mine, theirs = (one._core.get_params() | {"C": None} for one in (self, other))
+        return other.problem is not None and mine == theirs and other._core.C <= self._core.C
 
     def fit(self) -> None:
         """Solve all pairs."""
-        gram, diagonal = self._gram()
-        self._problem, kept = self._core.problem(self._train, self._y[self._train])
-        self._places = self._train[kept][self._problem.order]
-        self._problem.solve(gram, diagonal, whole(self._problem, self._places))
-        self._core.warn_if_unfinished(self._problem)
+        gram, diagonal, _ = self._gram()
+        problem, kept = self._core.problem(self._train, self._y[self._train])
+        self._places = self._train[kept][problem.order]
+        before, self._before = self._before, None
+        known = before.problem if before is not None and self._is_harder_than(before) else None
+        left = None if known is None else problem.follow(known)
+        problem.solve(gram, diagonal, whole(problem, self._places, left))
+        self.problem = problem
+        self._core.warn_if_unfinished(problem)
 
     def predict(self) -> NDArray[Any]:
         """Return the labels of the rows held out."""
-        places, n_support = self._problem.support()
-        dual, intercept = self._problem.dual[:, places], self._problem.intercept
+        assert self.problem is not None
+        places, n_support = self.problem.support()
+        dual, intercept = self.problem.dual[:, places], self.problem.intercept
         pairs = Pairs(dual, intercept, n_support, torch.float32)
-        kernel = self._gram()[0][np.ix_(self._places[places], self._held_out)]
+        kernel = self._gram()[2][self._places[places]]
         labels: NDArray[Any] = self._core.classes_[pairs.winners(torch.from_numpy(kernel))]
         return labels
