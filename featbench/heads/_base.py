@@ -1,6 +1,7 @@
 """What every head shares: scikit-learn's contract, checks, and a preprocessing of the features."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from featbench.errors import UsageError, did_you_mean
+from featbench.heads._arrays import check_names
 from featbench.registry import Registry
 
 _PREPROCESS = {
@@ -56,6 +58,14 @@ class Head(ClassifierMixin, BaseEstimator):
         """Return the settings that are the classifier's own, not the head's."""
         own = ("preprocess", "calibrate")
         return {k: v for k, v in self.get_params(deep=False).items() if k not in own}
+
+    def _own_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what is fitted beside preprocessing and classifier, for saving."""
+        return {}
+
+    def _set_own_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take what ``_own_arrays`` gave; raises ValueError where it cannot be that."""
+        check_names(arrays, ())
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit preprocessing and classifier.

@@ -1,7 +1,7 @@
 """Exact kernel SVMs on one Gram matrix: SVC's own solver, without its loops over kernels."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from numbers import Integral
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import _ovr_decision_function, check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from featbench.heads._arrays import FLOATS, check_array, check_names
 from featbench.heads._kernels import KERNELS, Floats, kernel_matrix, products
 from featbench.machine import keep_memory
 
@@ -94,12 +95,9 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             For shapes that differ, values that are not finite, one class only, or a parameter
             that cannot be.
         """
-        if self.kernel not in KERNELS:
-            raise ValueError(f"kernel={self.kernel!r}: expected {', '.join(KERNELS)}")
-        if not isinstance(self.degree, Integral) or self.degree < 0:
-            raise ValueError(f"degree={self.degree!r}: expected a whole number from 0 up")
-        rows, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        check_classification_targets(y)
+        self._check_settings()
+        rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_classification_targets(labels)
         keep_memory()
         self.gamma_: float = self._gamma(rows)
         kept, weights, class_weight = np.arange(len(rows)), None, self.class_weight
@@ -109,10 +107,10 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
                 weights > 0
             )  # LIBSVM leaves the others out, but not out of a Gram
             if len(kept) < len(rows) and class_weight == "balanced":  # counted with the others
-                labels = np.unique(y)
-                balanced = compute_class_weight("balanced", classes=labels, y=y)
-                class_weight = dict(zip(labels, balanced, strict=True))
-            rows, y, weights = rows[kept], y[kept], weights[kept]
+                known = np.unique(labels)
+                balanced = compute_class_weight("balanced", classes=known, y=labels)
+                class_weight = dict(zip(known, balanced, strict=True))
+            rows, labels, weights = rows[kept], labels[kept], weights[kept]
         squares = _squares(rows)
         gram = self._kernel(products(rows, rows), squares, squares)
         solver = SVC(
@@ -124,7 +122,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             decision_function_shape=self.decision_function_shape,
             break_ties=self.break_ties,
             cache_size=1,  # the rows lie in the matrix already
-        ).fit(gram, y, weights)
+        ).fit(gram, labels, weights)
         self.classes_: NDArray[Any] = solver.classes_
         self.n_support_: NDArray[Any] = solver.n_support_
         self.support_: NDArray[Any] = kept[solver.support_]
@@ -134,6 +132,57 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self.class_weight_ = solver.class_weight_
         self.support_vectors_: NDArray[Any] = rows[solver.support_]
         return self
+
+    def get_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything fitted that prediction needs, but for ``classes_``."""
+        check_is_fitted(self)
+        return {
+            "support_vectors": self.support_vectors_,
+            "dual_coef": self.dual_coef_,
+            "intercept": self.intercept_,
+            "n_support": self.n_support_.astype(np.int64),
+            "gamma": np.array(self.gamma_, dtype=np.float64),
+        }
+
+    def set_arrays(self, arrays: Mapping[str, NDArray[Any]], n_features: int) -> Self:
+        """Take what ``get_arrays`` gave; ``classes_`` is there already.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            ``support_vectors`` (n_SV, n_features), ``dual_coef`` (n_classes - 1, n_SV),
+            ``intercept`` (pairs,), ``n_support`` (n_classes,) and ``gamma`` ().
+        n_features : int
+            Columns of the rows.
+
+        Raises
+        ------
+        ValueError
+            When a name, dtype, shape or value is not as it must be.
+        """
+        self._check_settings()
+        count = len(self.classes_)
+        check_names(arrays, ("support_vectors", "dual_coef", "intercept", "n_support", "gamma"))
+        own = check_array(arrays, "n_support", (count,), (np.int64,))
+        total = sum(own.tolist())  # Python's: cannot overflow
+        if own.min() < 0 or total < 1:
+            raise ValueError("n_support: expected numbers from 0 up, not all of them 0")
+        vectors = check_array(arrays, "support_vectors", (total, n_features), FLOATS)
+        coefficients = check_array(arrays, "dual_coef", (count - 1, total), (np.float64,))
+        intercept = check_array(arrays, "intercept", (count * (count - 1) // 2,), (np.float64,))
+        gamma = float(check_array(arrays, "gamma", (), (np.float64,)))
+        if gamma < 0:
+            raise ValueError(f"gamma is {gamma}: expected a number from 0 up")
+        self.support_vectors_, self.dual_coef_, self.intercept_ = vectors, coefficients, intercept
+        self.n_support_, self.gamma_ = own, gamma
+        self.n_features_in_ = n_features
+        return self
+
+    def _check_settings(self) -> None:
+        if self.kernel not in KERNELS:
+            raise ValueError(f"kernel={self.kernel!r}: expected {', '.join(KERNELS)}")
+        if not isinstance(self.degree, Integral) or self.degree < 0:
+            raise ValueError(f"degree={self.degree!r}: expected a whole number from 0 up")
 
     def _gamma(self, X: NDArray[np.floating]) -> float:
         if self.gamma == "scale":
@@ -202,7 +251,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             for i, span in enumerate(spans)
         ]
         squares = _squares(self.support_vectors_)
-        step = max(16, _CHUNK_BYTES // (8 * max(len(self.support_), count * count)))
+        step = max(16, _CHUNK_BYTES // (8 * max(len(self.support_vectors_), count * count)))
         space = torch.empty(count * count * min(step, len(X)), dtype=torch.float64)
         for begin in range(0, len(X), step):
             rows = X[begin : begin + step]
