@@ -162,13 +162,34 @@ def read_sealed(path: Path, model: type[Model], newest: int) -> Model:
     try:
         if sha256 != _seal(raw):
             raise UsageError(f"{path}: is damaged (its checksum differs); fit the run again")
-        return model.model_validate(raw, strict=True)
+        return check_described(raw, model, str(path))
     except RecursionError:
         raise UsageError(f"{path}: is nested too deep") from None
+
+
+def check_described(content: dict[str, Any], model: type[Model], what: str) -> Model:
+    """Return plain data as what it should be, every value of the type it should be.
+
+    Parameters
+    ----------
+    content : dict
+        Before it is written, or after it was read.
+    model : subclass of pydantic.BaseModel
+        What it should hold.
+    what : str
+        Whose it is, for the error.
+
+    Raises
+    ------
+    UsageError
+        With the first value that is not so.
+    """
+    try:
+        return model.model_validate(content, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise UsageError(f"{path}: {shown(place)[:80]}: {shown(first['msg'])[:200]}") from None
+        raise UsageError(f"{what}: {shown(place)[:80]}: {shown(first['msg'])[:200]}") from None
 
 
 def is_plain(text: str) -> bool:

@@ -3,6 +3,7 @@
 from featbench.cli import _cache as _cache
 from featbench.cli import _data as _data
 from featbench.cli import _look as _look
+from featbench.cli import _predict as _predict
 from featbench.cli import _work as _work
 from featbench.cli._app import app, main
 

@@ -94,7 +94,7 @@ def extract(
     first = next(iter(found.values()))
     if output is not None:
         export(first, output)
-    _warn_skipped(dict(first.skipped), chosen.cache / "skipped.csv")
+    warn_skipped(dict(first.skipped), chosen.cache / "skipped.csv")
     if as_json:
         summary = {
             "dataset": dataset.name,
@@ -116,7 +116,7 @@ def extract(
     else:
         print(f"{dataset.name} · {network.name} ({network.weights}): {first.describe()}")
         reporter.say("next: featbench fit --head svm-poly")
-    _finish(bool(first.skipped or dataset.problems))
+    finish(bool(first.skipped or dataset.problems))
 
 
 @app.command()
@@ -263,13 +263,18 @@ def run_recipe(
     if report_to is not None:
         page = write_report(session.store, report_to, recipe=plan.name)
         print(f"\nreport: {page}", file=sys.stderr if as_json else sys.stdout)
-    _warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
+    warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
     failed = any(r.status != "ok" for r in done)
-    _finish(failed or any(r.n_skipped for r in done) or bool(session.problems))
+    finish(failed or any(r.n_skipped for r in done) or bool(session.problems))
+
+
+def reporter_for(quiet: bool) -> Reporter:
+    """Return what tells of progress on stderr, or nothing."""
+    return SILENT if quiet else ConsoleReporter()
 
 
 def _reporter(quiet: bool, chosen: "Settled") -> Reporter:
-    reporter = SILENT if quiet else ConsoleReporter()
+    reporter = reporter_for(quiet)
     for line in chosen.said:
         reporter.say(line)
     return reporter
@@ -291,11 +296,11 @@ def _session(chosen: "Settled", device: str, quiet: bool, strict: bool = False) 
 def _run_one(run: "Run", session: "Session", again: bool, as_json: bool) -> None:
     result = session.run(run, again=again)
     print(result.model_dump_json() if as_json else one_line(result))
-    _warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
-    _finish(bool(result.n_skipped or session.problems))
+    warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
+    finish(bool(result.n_skipped or session.problems))
 
 
-def _warn_skipped(skipped: dict[str, str], listed: Path, most: int = 10) -> None:
+def warn_skipped(skipped: dict[str, str], listed: Path, most: int = 10) -> None:
     """Name the images that were left out, and why; say where all of them are listed."""
     lines: Iterable[Any] = list(skipped.items())[:most]
     for name, reason in lines:
@@ -304,6 +309,7 @@ def _warn_skipped(skipped: dict[str, str], listed: Path, most: int = 10) -> None
         print(f"skipped {len(skipped) - most} more: see {listed}", file=sys.stderr)
 
 
-def _finish(something_to_look_at: bool) -> None:
+def finish(something_to_look_at: bool) -> None:
+    """Exit with 3 where there is something to look at."""
     if something_to_look_at:
         raise typer.Exit(3)

@@ -3,6 +3,7 @@
 from featbench.datasets._audit import Audit, audit, fixed_splits
 from featbench.datasets._dataset import Dataset, Picture, Split
 from featbench.datasets._decode import Raw, decode, decoder_version, digest
+from featbench.datasets._given import GIVEN, given_images
 from featbench.datasets._index import use_index
 from featbench.datasets._load import data_root, load_dataset
 from featbench.datasets._registry import DATASETS, register_dataset
@@ -10,6 +11,7 @@ from featbench.datasets._splits import split_off, with_validation
 
 __all__ = [
     "DATASETS",
+    "GIVEN",
     "Audit",
     "Dataset",
     "Picture",
@@ -20,6 +22,7 @@ __all__ = [
     "decode",
     "decoder_version",
     "digest",
+    "given_images",
     "fixed_splits",
     "load_dataset",
     "register_dataset",

@@ -14,13 +14,15 @@ import numpy as np
 from featbench.datasets import Dataset, Split, load_dataset, use_index, with_validation
 from featbench.errors import FeatbenchError, UsageError
 from featbench.experiments._metrics import measure
+from featbench.experiments._model import FOLDER as MODEL
+from featbench.experiments._model import save_model
 from featbench.experiments._result import Predictions, Result, ResultStore
 from featbench.experiments._run import Run, run_id
 from featbench.extraction import Features, choose_device, extract
 from featbench.finetune import FineTuneClassifier, Schedule
 from featbench.heads import Head, create_head
 from featbench.machine import peak_memory_mb
-from featbench.networks import Network, create_network, weight_count
+from featbench.networks import Network, create_network, is_weights_file, weight_count
 from featbench.progress import SILENT, Reporter
 
 _VERSIONS_OF = ("featbench", "torch", "torchvision", "timm", "scikit-learn", "numpy", "pillow")
@@ -35,6 +37,7 @@ class _Outcome:
     fields: dict[str, Any]
     history: list[dict[str, Any]]
     skipped: tuple[tuple[str, str], ...]
+    head: Head | None = None
 
 
 class Session:
@@ -179,10 +182,24 @@ class Session:
             peak_memory_mb=peak_memory_mb(),
             **self._provenance(),
         )
+        self._save_model(name, run, outcome)
         table = outcome.predictions["test"].as_csv(dataset.classes)
         self.store.save(result, table, outcome.history, outcome.skipped)
         self.store.discard(run_id(self._asked(run), ""))  # an earlier failure of the same run
         return result
+
+    def _save_model(self, name: str, run: Run, outcome: _Outcome) -> None:
+        """Save the way from pixels to label; a head that cannot be is told, and its run stands."""
+        if outcome.head is None or self._features is None:
+            return
+        try:
+            save_model(
+                self.store.folder / name / MODEL, outcome.head, run=name, dataset=outcome.dataset,
+                network=self.network(run), features=self._features[1], seed=run.seed,
+                from_file=is_weights_file(run.weights),
+            )  # fmt: skip
+        except UsageError as error:
+            self._reporter.say(f"run {name}: its model is not saved: {error}")
 
     def run_all(self, runs: Iterable[Run]) -> Iterator[Result]:
         """Carry out runs in order; a failed one becomes a Result with its error."""
@@ -262,7 +279,7 @@ class Session:
             "parameters_total": backbone + (trainable or 0),
             "parameters_trainable": trainable,
         }
-        return _Outcome(features.dataset, predictions, fields, [], features.skipped)
+        return _Outcome(features.dataset, predictions, fields, [], features.skipped, head)
 
     @staticmethod
     def _ask_head(head: Head, split: Split, rows: Any, n_classes: int) -> Predictions:

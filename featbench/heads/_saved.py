@@ -29,7 +29,15 @@ from featbench.files import write_whole
 from featbench.heads._arrays import FLOATS, check_array, check_names
 from featbench.heads._base import _PREPROCESS, HEADS, Head
 from featbench.heads._skops_core import MOST_SKOPS_BYTES, read_core, write_core
-from featbench.untrusted import check_names_in, is_plain, parse_json, read_file, read_sealed, sealed
+from featbench.untrusted import (
+    check_described,
+    check_names_in,
+    is_plain,
+    parse_json,
+    read_file,
+    read_sealed,
+    sealed,
+)
 
 FORMAT = 1
 DESCRIPTION, ARRAYS, CORE = "head.json", "head.safetensors", "head.skops"
@@ -127,6 +135,7 @@ def save_head(head: Head, folder: Path) -> None:
         "files": {n: FileNote.of(content).model_dump() for n, content in contents.items()},
         "versions": {p: version(p) for p in ("featbench", "scikit-learn", "numpy")},
     }
+    check_described(described, _HeadFile, f"head {name}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for stale in {DESCRIPTION, ARRAYS, CORE} - contents.keys():
