@@ -57,7 +57,15 @@ _PREPROCESS_ARRAYS: dict[str, dict[str, tuple[str, ...]]] = {  # name to its sha
 
 
 class FileNote(BaseModel):
-    """What a file is, as its description has it."""
+    """What a file is, as its description has it.
+
+    Parameters
+    ----------
+    sha256 : str
+        Of its bytes, 64 hex characters.
+    size : int
+        How many bytes there are.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -130,7 +138,7 @@ def save_head(head: Head, folder: Path) -> None:
         "format": FORMAT,
         "head": name,
         "settings": {n: _plain(v, n) for n, v in head.get_params(deep=False).items()},
-        "classes": _plain_classes(head.classes_),
+        "classes": _plain_classes(head.classes_, name),
         "n_features": int(head.n_features_in_),
         "files": {n: FileNote.of(content).model_dump() for n, content in contents.items()},
         "versions": {p: version(p) for p in ("featbench", "scikit-learn", "numpy")},
@@ -167,9 +175,9 @@ def load_head(folder: Path) -> Head:
     """
     path = folder / DESCRIPTION
     described = read_sealed(path, _HeadFile, FORMAT)
-    check_names_in(folder, {DESCRIPTION, MODEL, *described.files})
     if ARRAYS not in described.files:
         raise UsageError(f"{path}: files: {ARRAYS} is missing")
+    check_names_in(folder, {DESCRIPTION, MODEL, *described.files})
     head = _unfitted(described, path)
     core = head._core()
     has_arrays = hasattr(core, "set_arrays")
@@ -306,13 +314,17 @@ def _try(head: Head, folder: Path) -> None:
         raise UsageError(f"{folder}: the head does not predict one of its classes")
 
 
-def _plain_classes(classes: NDArray[Any]) -> dict[str, Any]:
+def _plain_classes(classes: NDArray[Any], name: str) -> dict[str, Any]:
     values = classes.tolist()
     dtype = "str" if classes.dtype.kind == "U" else classes.dtype.name
     texts = dtype in ("str", "object")
     if dtype not in _DTYPES or (texts and not all(isinstance(v, str) for v in values)):
-        raise UsageError(f"labels of type {dtype} cannot be saved; use whole numbers or text")
-    _check_values(values)
+        raise UsageError(f"head {name}: labels of type {dtype} cannot be saved; use whole numbers "
+                         "or text")  # fmt: skip
+    try:
+        _check_values(values)
+    except ValueError as error:
+        raise UsageError(f"head {name}: {error}") from None
     return {"dtype": dtype, "values": values}
 
 
@@ -331,10 +343,10 @@ def _classes(plain: _Classes) -> NDArray[Any]:
 def _check_values(values: list[Any]) -> None:
     for value in values:
         if isinstance(value, str) and not (is_plain(value) and len(value) <= 1000):
-            raise UsageError(f"class name {value[:40]!r}: holds control characters, or is too long;"
+            raise ValueError(f"class name {value[:40]!r}: holds control characters, or is too long;"
                              " rename the class")  # fmt: skip
         if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError("a class is not a finite number")
+            raise ValueError("a class is not a finite number")
 
 
 def _plain(value: Any, name: str) -> Any:

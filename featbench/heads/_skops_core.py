@@ -185,7 +185,7 @@ class _Audit:
             self._attributes(content, depth + 1)
         elif loader == "DictNode" and kind == _CONTAINERS[loader] and isinstance(content, dict):
             known.add("key_types")
-            self._key_types(node.get("key_types"))
+            self._key_types(node.get("key_types"), len(content))
             for value in content.values():
                 self.node(value, depth + 1)
         elif loader in ("ListNode", "TupleNode") and kind == _CONTAINERS[loader]:
@@ -220,13 +220,13 @@ class _Audit:
         for value in content:
             self.node(value, depth + 1)
 
-    def _key_types(self, node: Any) -> None:
+    def _key_types(self, node: Any, count: int) -> None:
         """Check that every key is made by ``str`` or ``int``: a key's type is called."""
         kinds = node.get("content") if isinstance(node, dict) else None
         if not isinstance(kinds, list) or node.get("__loader__") != "ListNode":
             raise self._refuse("keys without types")
-        if _type_of(node) != _CONTAINERS["ListNode"]:
-            raise self._refuse("keys in another container")
+        if _type_of(node) != _CONTAINERS["ListNode"] or len(kinds) != count:
+            raise self._refuse("keys in another container, or too few")
         for kind in kinds:
             is_type = isinstance(kind, dict) and kind.get("__loader__") == "TypeNode"
             if not is_type or _type_of(kind) not in ("builtins.str", "builtins.int"):
