@@ -12,6 +12,7 @@ from featbench.cli import _options as options
 from featbench.cli._app import app
 from featbench.cli._console import print_table
 from featbench.cli._work import finish, reporter_for, warn_skipped
+from featbench.errors import FeatbenchError
 from featbench.progress import Reporter
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def _ask(
         answers.append(
             model.predict(images, networks[key], cache=cache, device=device, reporter=reporter)
         )
+        if answers[-1].ids != answers[0].ids:  # each row of the table is one image
+            raise FeatbenchError("images changed while they were read; run the command again")
     return answers
 
 

@@ -63,8 +63,11 @@ def test_every_head_says_what_its_run_said_in_a_fresh_process(photos: Path, tmp_
             assert table["confidence"].isna().all()
 
 
-def test_what_the_store_has_is_not_computed_again(photos: Path, tmp_path: Path) -> None:
-    result = session(tmp_path).run(head_run(photos))
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_what_the_store_has_is_not_computed_again(
+    precision: str, photos: Path, tmp_path: Path
+) -> None:
+    result = session(tmp_path).run(head_run(photos, precision=precision))
     model = model_of(result, tmp_path)
     before = sorted((tmp_path / "cache").glob("*/*.h5"))
     model.predict(given_images([photos]), model.create_network(), cache=tmp_path / "cache")

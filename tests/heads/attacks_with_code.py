@@ -209,6 +209,12 @@ def another_trusted_classifier(folder: Path, canary: Path) -> None:
     change_schema(folder, lambda schema: schema.update(other))
 
 
+@attack("theirs", "keys in another container, or too few")
+def attributes_without_a_type(folder: Path, canary: Path) -> None:
+    """Read by skops, they would go missing without a word."""
+    change_schema(folder, lambda schema: schema["content"]["key_types"].update(content=[]))
+
+
 @attack("theirs", "not of skops' protocol")
 def an_old_protocol_with_laxer_nodes(folder: Path, canary: Path) -> None:
     change_schema(folder, lambda schema: schema.update({"protocol": 0}))
