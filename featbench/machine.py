@@ -8,6 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -54,12 +55,65 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def memory_bytes() -> int | None:
+    """Return how much memory this machine has, in bytes; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
 def peak_memory_mb() -> float:
     """Return the most memory this process has held so far, in MiB."""
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+_memory_limits: list[int] = []
+
+
+@contextlib.contextmanager
+def limit_memory(size: int | None) -> Iterator[None]:
+    """Let what plans its memory use at most so many bytes; None leaves things as they are."""
+    if size is None:
+        yield
+        return
+    _memory_limits.append(size)
+    try:
+        yield
+    finally:
+        _memory_limits.pop()
+
+
+def memory_limit() -> int:
+    """Return how many bytes one big matrix may take: as set, else half of what is free now."""
+    return _memory_limits[-1] if _memory_limits else free_memory() // 2
+
+
+def free_memory() -> int:
+    """Return how many bytes this process may still take: of the machine's, and of its cgroup's."""
+    free = [_available()]
+    group = Path("/sys/fs/cgroup")
+    try:
+        most = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+        if most != "max":
+            free.append(max(0, int(most) - used))
+    except (OSError, ValueError):
+        pass  # no such limit
+    return min(free)
+
+
+def _available() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass  # not Linux
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def ahead(work: Callable[[T], U], items: Iterable[T], most: int, threads: int) -> Iterator[U]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from featbench.heads import HEADS
 from tests.conftest import Said
 
 Command = Callable[..., Said]
@@ -100,6 +101,33 @@ def test_a_recipe_and_what_a_second_run_of_it_does(
     assert [r["status"] for r in json.loads(again.out)] == ["ok", "ok", "failed"]
 
 
+@pytest.mark.parametrize("ending", ["h5", "npz"])
+def test_features_of_a_file_are_fitted_like_those_of_the_images(
+    ending: str, featbench: Command, photos: Path, tmp_path: Path
+) -> None:
+    data = ("--backbone", "lenet5", "--data", photos)
+    (tmp_path / "featbench.toml").write_text("limit = 3\nseed = 9\n")  # of images: not for the file
+    assert featbench("extract", *data, "--limit", 10, "-o", f"f.{ending}").code == 0
+    images = json.loads(
+        featbench("fit", "--head", "svm-rbf", *data, "--limit", 10, "--seed", 0, "--json").out
+    )
+    said = featbench("fit", "--head", "svm-rbf", "--features", f"f.{ending}", "--json")
+    assert said.code == 0
+    assert "by default" not in said.err
+    assert "48 rows of 84 float32 numbers (X, y, split, id)" in said.err
+    file = json.loads(said.out)
+    for name in ("train_accuracy", "test_accuracy", "test_macro_f1", "settings", "network"):
+        assert file[name] == images[name], name
+    assert "is finished already" in featbench(
+        "fit", "--head", "svm-rbf", "--features", f"f.{ending}", "--features-split", "split"
+    ).err  # fmt: skip
+    few = ("fit", "--head", "svm-rbf", "--features", f"f.{ending}", "--limit", 2, "--json")
+    assert json.loads(featbench(*few).out)["n_train"] == 6
+    row = next(line for line in featbench("table").out.splitlines() if "| f " in line)
+    assert row.split("|")[-4].strip() == "–"  # no extraction, and none that took no time
+    assert featbench("report", "-o", "r.html").code == 0
+
+
 def test_networks_show(featbench: Command) -> None:
     shown = json.loads(
         featbench("networks", "show", "resnet50", "--classes", 196, "--blocks", 1, "--json").out
@@ -140,6 +168,14 @@ def test_init_is_what_later_commands_use(featbench: Command, photos: Path) -> No
         (("run", "none.toml"), 2, "none.toml: cannot be read"),
         (("networks", "show", "lenet5", "--blocks", "fc9"), 2, "did you mean 'fc2'"),
         (("finetune", "--backbone", "lenet5", "--optimizer", "lion"), 2, "expected adam, sgd"),
+        (("fit", "--head", "logreg", "--features", "none.h5"), 2, "none.h5: no such file"),
+        (("fit", "--head", "logreg", "--features", "f.h5", "--data", "photos"), 2, "--data cannot"),
+        (
+            ("fit", "--head", "logreg", "--features", "f.h5", "--precision", "bfloat16"),
+            2,
+            "--precision cannot be given with it",
+        ),
+        (("fit", "--head", "logreg", "--features-x", "X"), 2, "--features-x goes with --features"),
         (("fnetune",), 2, "No such command"),
     ],
 )
@@ -224,3 +260,32 @@ def test_interrupted_commands_say_so(
     assert "interrupted; what was finished is kept" in rest
     assert "Traceback" not in rest
     assert list((tmp_path / "cache").glob("*/*.h5")), "what was computed was thrown away"
+
+
+def test_settings_are_tuned_at_the_prompt(featbench: Command, photos: Path) -> None:
+    options = ("fit", "--backbone", "lenet5", "--data", photos, "--head", "svm-rbf")
+    tuned = featbench(*options, "--tune", "4", "--folds", 3, "--memory", "1G")
+    assert tuned.code == 0, tuned.err
+    assert "best of 4 (" in tuned.err
+    assert "Gram matrix 30 × 30" in tuned.err
+    assert "best of 4]" in tuned.out
+    assert "(best of 4)" in featbench("table").out
+    for wrong, said in (
+        (("--folds", 3), "folds goes with tune"),
+        (("--tune", "some"), "tune 'some'"),
+        (("--memory", "much"), "--memory much: expected a size"),
+        (("--set", "C=0"), "C=0"),
+    ):
+        done = featbench(*options, *wrong)
+        assert done.code == 2
+        assert said in done.err
+    done = featbench(*options[:-1], "logreg", "--approximate")
+    assert (done.code, "always exact" in done.err) == (2, True)
+
+
+def test_every_head_is_fitted_at_once(featbench: Command, photos: Path) -> None:
+    options = ("fit", "--backbone", "lenet5", "--data", photos, "--head", "all", "--json")
+    done = featbench(*options)
+    assert done.code == 0, done.err
+    assert {result["method"] for result in json.loads(done.out)} == set(HEADS)
+    assert featbench(*options, "--set", "degree=2").code == 2

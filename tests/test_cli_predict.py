@@ -55,6 +55,24 @@ def test_a_head_without_probabilities_claims_no_confidence(
     assert isinstance(answer["score"], float)
 
 
+def test_a_calibrated_head_has_a_confidence(featbench: Command, photos: Path) -> None:
+    run = fitted(featbench, "svm-poly", "--set", "calibrate=temperature")
+    said = featbench("predict", run, "photos/test/sky/sky_000.jpg", "--top", 3)
+    assert said.out.count("%") == 3
+    assert "gives no probabilities" not in said.err
+
+
+def test_a_run_on_a_file_of_features_knows_no_way_from_an_image(
+    featbench: Command, photos: Path
+) -> None:
+    made = featbench("extract", "--backbone", "lenet5", "--data", "photos", "-o", "f.npz")
+    assert made.code == 0, made.err
+    said = featbench("fit", "--head", "logreg", "--features", "f.npz", "--json")
+    said = featbench("predict", json.loads(said.out)["run_id"], "photos")
+    assert said.code == 2
+    assert "was fitted on a file of features" in said.err
+
+
 def test_models_side_by_side_and_as_one_document(featbench: Command, photos: Path) -> None:
     runs = [fitted(featbench, head) for head in ("logreg", "svm-poly", "mlp")]
     also = ("--compare", runs[1], "--compare", f"results/{runs[2]}")

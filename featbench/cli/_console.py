@@ -92,6 +92,9 @@ def one_line(result: "Result") -> str:
         what += f" from {result.cut} on"
     if result.status != "ok" or result.test_accuracy is None or result.train_accuracy is None:
         return f"{what}: failed: {result.error}"
+    if result.ledger:
+        chosen = ", ".join(f"{k}={v}" for k, v in result.given.items() if k != "random_state")
+        what += f" [{chosen or 'defaults'}, best of {len(result.ledger)}]"
     return (
         f"{what}: test {100 * result.test_accuracy:.1f}%, train {100 * result.train_accuracy:.1f}%,"
         f" fit {result.fit_seconds:.1f} s, run {result.run_id}"

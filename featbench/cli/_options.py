@@ -24,7 +24,38 @@ Precision = Annotated[str, Option(help="float32, or bfloat16 for speed.")]
 Strict = Annotated[bool, Option("--strict", help="A broken image is an error.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress, no notices.")]
 Json = Annotated[bool, Option("--json", help="Machine output alone on stdout.")]
+Features = Annotated[
+    Path | None,
+    Option(help="In place of --backbone and --data: a .h5, .npz or .parquet file of embeddings."),
+]
+FeaturesX = Annotated[str | None, Option(help="The rows in that file (default: X).")]
+FeaturesY = Annotated[str | None, Option(help="The labels in that file (default: y).")]
+FeaturesSplit = Annotated[
+    str | None,
+    Option(help="train, val or test of each row (default: split, if there; '' for none)."),
+]
+FeaturesId = Annotated[
+    str | None, Option(help="A name for each row (default: id, if there; '' for its number).")
+]
 Again = Annotated[bool, Option("--again", help="Do it although it is recorded already.")]
 Recipe = Annotated[str | None, Option(help="Only this recipe's runs.")]
 Network = Annotated[str, typer.Argument(help="A network (featbench networks, or timm/NAME).")]
 ResultsFolder = Annotated[Path | None, typer.Argument(help="Folder of the results.")]
+Tune = Annotated[
+    str,
+    Option(
+        help="Try so many settings from the head's space, or grid for all of them, on images held "
+        "out; then fit the best on train and val."
+    ),
+]
+Folds = Annotated[int | None, Option(help="Score settings on so many folds.")]
+Validation = Annotated[
+    float | None,
+    Option(help="Score settings on about this share of each class; else on val, or a fifth."),
+]
+Memory = Annotated[
+    str | None, Option(help="What one Gram matrix may take, such as 4G; else half of what is free.")
+]
+Approximate = Annotated[
+    bool, Option("--approximate", help="Approximate an SVM whose Gram matrix does not fit.")
+]

@@ -11,7 +11,7 @@ from typer import Option
 from featbench.cli import _options as options
 from featbench.cli._app import app
 from featbench.cli._console import print_table
-from featbench.cli._work import finish, reporter_for, warn_skipped
+from featbench.cli._ending import finish, make_reporter, warn_skipped
 from featbench.errors import FeatbenchError
 from featbench.progress import Reporter
 
@@ -47,7 +47,7 @@ def predict(
     store = ResultStore(folders.results)
     given = given_images(images)  # a misspelt name is found before any work
     models = [find_model(name, store) for name in [run, *(compare or [])]]
-    reporter = reporter_for(quiet)
+    reporter = make_reporter(quiet, folders)
     answers = _ask(models, given, weights, folders.cache, device, reporter)
     if as_json:
         print(json.dumps(_document(models, answers, top)))

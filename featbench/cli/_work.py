@@ -1,24 +1,22 @@
-"""Commands that compute: extract, fit, finetune, run."""
+"""Commands that compute: extract, finetune, run."""
 
 import json
-import shlex
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Option
 
 from featbench.cli import _options as options
 from featbench.cli._app import app
-from featbench.cli._console import ConsoleReporter, one_line
+from featbench.cli._console import one_line
+from featbench.cli._ending import finish, make_reporter, open_session, run_one, warn_skipped
 from featbench.errors import UsageError
-from featbench.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from featbench.experiments import Run, Session, Settled
+    pass
 
 
 @app.command()
@@ -64,7 +62,7 @@ def extract(
 
     given = Choice(data, backbone, weights, seed, limit, cache)
     chosen = settle(given, remember=False)
-    reporter = _reporter(quiet, chosen)
+    reporter = make_reporter(quiet, chosen)
     dataset = load_dataset(chosen.data, limit=chosen.limit, split_seed=split_seed)
     for line in (*dataset.notices, *dataset.problems):
         reporter.say(f"{dataset.name}: {line}")
@@ -120,46 +118,6 @@ def extract(
 
 
 @app.command()
-def fit(
-    head: Annotated[str, Option(help="A head (featbench heads).")],
-    backbone: options.Backbone = None,
-    data: options.Data = None,
-    weights: options.Weights = None,
-    set_: Annotated[
-        list[str] | None, Option("--set", help="A setting of the head, such as C=10.")
-    ] = None,
-    limit: options.Limit = None,
-    seed: options.Seed = None,
-    split_seed: options.SplitSeed = 0,
-    precision: options.Precision = "float32",
-    device: options.Device = "auto",
-    cache: options.Cache = None,
-    results: options.Results = None,
-    again: options.Again = False,
-    strict: options.Strict = False,
-    quiet: options.Quiet = False,
-    as_json: options.Json = False,
-) -> None:
-    """Fit a head on frozen features (extracting what is missing) and record the result."""
-    from featbench.experiments import Choice, Run, parse_changes, settle
-
-    given = Choice(data, backbone, weights, seed, limit, cache, results)
-    chosen = settle(given, remember=True)
-    run = Run(
-        chosen.data,
-        chosen.backbone,
-        chosen.weights,
-        head=head,
-        settings=parse_changes(set_ or []),
-        seed=chosen.seed,
-        split_seed=split_seed,
-        limit=chosen.limit,
-        precision=precision,
-    )
-    _run_one(run, _session(chosen, device, quiet, strict), again, as_json)
-
-
-@app.command()
 def finetune(
     backbone: options.Backbone = None,
     data: options.Data = None,
@@ -210,7 +168,7 @@ def finetune(
         split_seed=split_seed,
         limit=chosen.limit,
     )
-    _run_one(run, _session(chosen, device, quiet, strict), again, as_json)
+    run_one(run, open_session(chosen, device, quiet, strict), again, as_json)
 
 
 @app.command("run")
@@ -242,14 +200,14 @@ def run_recipe(
     changes = parse_changes(set_ or [])
     plan = load_recipe(recipe, preset=preset, changes=changes, data=data, backbone=backbone)
     if dry_run and as_json:
-        print(json.dumps([vars(run) for run in plan.runs]))
+        print(json.dumps([run.as_dict() for run in plan.runs]))
         return
     if dry_run:
         for number, run in enumerate(plan.runs, start=1):
             print(f"{number:3}  {run.data} · {run.describe()}")
         return
     folders = settle(Choice(cache=cache, results=results), remember=False)
-    session = _session(replace(folders, said=()), device, quiet)  # a recipe says its own data
+    session = open_session(replace(folders, said=()), device, quiet)  # a recipe says its own data
     session.open_data(plan.runs)
     done = []
     for number, result in enumerate(session.run_all(plan.runs), start=1):
@@ -266,52 +224,3 @@ def run_recipe(
     warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
     failed = any(r.status != "ok" for r in done)
     finish(failed or any(r.n_skipped for r in done) or bool(session.problems))
-
-
-def reporter_for(quiet: bool) -> Reporter:
-    """Return what tells of progress on stderr, or nothing."""
-    return SILENT if quiet else ConsoleReporter()
-
-
-def _reporter(quiet: bool, chosen: "Settled") -> Reporter:
-    reporter = reporter_for(quiet)
-    for line in chosen.said:
-        reporter.say(line)
-    return reporter
-
-
-def _session(chosen: "Settled", device: str, quiet: bool, strict: bool = False) -> "Session":
-    from featbench.experiments import Session
-
-    return Session(
-        cache=chosen.cache,
-        results=chosen.results,
-        device=device,
-        strict=strict,
-        command=shlex.join(["featbench", *sys.argv[1:]]),
-        reporter=_reporter(quiet, chosen),
-    )
-
-
-def _run_one(run: "Run", session: "Session", again: bool, as_json: bool) -> None:
-    result = session.run(run, again=again)
-    print(result.model_dump_json() if as_json else one_line(result))
-    warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
-    finish(bool(result.n_skipped or session.problems))
-
-
-def warn_skipped(skipped: dict[str, str], listed: Path, most: int = 10) -> None:
-    """Name the images that were left out, and why; say where all of them are listed."""
-    from featbench.untrusted import shown
-
-    lines: Iterable[Any] = list(skipped.items())[:most]
-    for name, reason in lines:
-        print(f"skipped {shown(name)}: {shown(reason)}", file=sys.stderr)
-    if len(skipped) > most:
-        print(f"skipped {len(skipped) - most} more: see {listed}", file=sys.stderr)
-
-
-def finish(something_to_look_at: bool) -> None:
-    """Exit with 3 where there is something to look at."""
-    if something_to_look_at:
-        raise typer.Exit(3)

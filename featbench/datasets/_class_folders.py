@@ -17,6 +17,7 @@ SPLIT_NAMES = {
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
+"""How folders and columns spell the three splits, in lower case."""
 _CLUTTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 
 Parts = tuple[str, ...]

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,6 +130,8 @@ class Dataset:
         What ids are paths below, for a folder on disk.
     """
 
+    item: ClassVar[str] = "image"
+
     name: str
     source: str
     classes: tuple[str, ...]
@@ -164,6 +166,6 @@ class Dataset:
                 whole.update(line.encode("utf-8", "surrogateescape"))
         return whole.hexdigest()
 
-    def with_splits(self, splits: dict[str, Split]) -> "Dataset":
+    def with_splits(self, splits: dict[str, Split]) -> Self:
         """Return this data set with other splits."""
         return replace(self, splits=splits)

@@ -2,12 +2,15 @@
 
 import hashlib
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featbench.datasets._dataset import Dataset, Split
 from featbench.errors import UsageError
+
+D = TypeVar("D", bound=Dataset)
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.2
@@ -59,7 +62,7 @@ def limit_per_class(split: Split, limit: int) -> Split:
     return split.take(np.sort(np.concatenate(kept))) if kept else split
 
 
-def settle_splits(dataset: Dataset, *, split_seed: int, limit: int | None) -> Dataset:
+def settle_splits(dataset: D, *, split_seed: int, limit: int | None) -> D:
     """Give a data set its train and test split, and keep ``limit`` images of each class of each.
 
     Parameters
@@ -97,7 +100,7 @@ def settle_splits(dataset: Dataset, *, split_seed: int, limit: int | None) -> Da
         splits |= {"train": train, "test": test}
         notices.append(
             f"no test split in the source: about a fifth of each class "
-            f"({len(test)} images, by a hash of the id) is the test split"
+            f"({len(test)} {dataset.item}s, by a hash of the id) is the test split"
         )
     splits = {name: splits[name] for name in ("train", "val", "test") if name in splits}
     problems = list(dataset.problems)
@@ -107,14 +110,13 @@ def settle_splits(dataset: Dataset, *, split_seed: int, limit: int | None) -> Da
         if absent:
             shown = ", ".join(absent[:5]) + (", …" if len(absent) > 5 else "")
             problems.append(
-                f"{len(absent)} of {len(dataset.classes)} classes have no {name} image: {shown}"
+                f"{len(absent)} of {len(dataset.classes)} classes have no {name} {dataset.item}: "
+                f"{shown}"
             )
     return replace(dataset, splits=splits, notices=tuple(notices), problems=tuple(problems))
 
 
-def with_validation(
-    dataset: Dataset, *, share: float = VALIDATION_SHARE, split_seed: int = 0
-) -> Dataset:
+def with_validation(dataset: D, *, share: float = VALIDATION_SHARE, split_seed: int = 0) -> D:
     """Return the data set with a ``val`` split: its own, else a share of each class of train.
 
     Parameters

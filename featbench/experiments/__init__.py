@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from featbench.lazy import exporter
 
 if TYPE_CHECKING:
+    from featbench.experiments._feature_table import FeatureTable as FeatureTable
+    from featbench.experiments._features_file import load_features as load_features
     from featbench.experiments._model import Answers as Answers
     from featbench.experiments._model import SavedModel as SavedModel
     from featbench.experiments._model import find_model as find_model
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from featbench.experiments._result import ResultStore as ResultStore
     from featbench.experiments._result import load_results as load_results
     from featbench.experiments._run import Run as Run
+    from featbench.experiments._selection import Selection as Selection
     from featbench.experiments._session import Session as Session
 
 _HOMES = {
@@ -32,15 +35,18 @@ _HOMES = {
     "Choice": "_project",
     "FINE_TUNE": "_result",
     "FROM_PIXELS": "_result",
+    "FeatureTable": "_feature_table",
     "Plan": "_recipe",
     "Predictions": "_result",
     "Result": "_result",
     "ResultStore": "_result",
     "Run": "_run",
     "SavedModel": "_model",
+    "Selection": "_selection",
     "Session": "_session",
     "Settled": "_project",
     "find_model": "_model",
+    "load_features": "_features_file",
     "load_model": "_model",
     "load_recipe": "_recipe",
     "load_results": "_result",

@@ -23,7 +23,8 @@ def measure(predictions: Predictions, split: str) -> dict[str, float | None]:
     -------
     dict of str to float or None
         Accuracy, balanced accuracy (mean recall over the classes that occur), macro F1, and with
-        probabilities log-loss (nats) and expected calibration error.
+        probabilities log-loss (nats) and expected calibration error; both again, ending in
+        ``_uncalibrated``, of the probabilities before calibration.
     """
     labels, predicted = predictions.labels, predictions.predicted
     right = predicted == labels
@@ -34,14 +35,16 @@ def measure(predictions: Predictions, split: str) -> dict[str, float | None]:
         "macro_f1": float(
             f1_score(labels, predicted, labels=present, average="macro", zero_division=0.0)
         ),
-        "log_loss": None,
-        "ece": None,
     }
-    if predictions.probabilities is not None:
-        chances = predictions.probabilities
-        own = np.clip(chances[np.arange(len(labels)), labels], 1e-15, 1.0)
-        values["log_loss"] = float(-np.log(own).mean())
-        values["ece"] = calibration_error(chances.max(axis=1), right)
+    both = {"": predictions.probabilities, "_uncalibrated": predictions.uncalibrated}
+    for suffix, chances in both.items():
+        loss = error = None
+        if chances is not None:
+            rows = np.arange(len(labels))
+            own = np.clip(chances[rows, labels], 1e-15, 1.0)
+            loss = float(-np.log(own).mean())
+            error = calibration_error(chances[rows, predicted], right)
+        values |= {f"log_loss{suffix}": loss, f"ece{suffix}": error}
     return {f"{split}_{name}": value for name, value in values.items()}
 
 

@@ -3,7 +3,7 @@
 import itertools
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from featbench.errors import UsageError, did_you_mean
 from featbench.experiments._run import Run
+from featbench.experiments._selection import Selection
 from featbench.finetune import Schedule
-from featbench.heads import create_head
+from featbench.heads import HEADS, create_head
 from featbench.networks import check_network, small_networks
 
 OneOrMore = str | list[str]
@@ -36,6 +37,9 @@ class RunTable(_Table):
     seeds: list[int] | None = None
     limit: int | list[int] | None = None
     precision: OneOrMore | None = None
+    tune: int | str | None = None
+    folds: int | None = None
+    validation: float | None = None
 
 
 class Preset(_Table):
@@ -44,6 +48,7 @@ class Preset(_Table):
     data: OneOrMore | None = None
     seeds: list[int] | None = None
     limit: int | list[int] | None = None
+    tune: int | str | None = None
     set: dict[str, dict[str, Any]] = {}
     train: dict[str, Any] = {}
 
@@ -70,6 +75,9 @@ class Recipe(_Table):
     split_seed: int = 0
     limit: int | list[int] | None = None
     precision: OneOrMore = "float32"
+    tune: int | str = 0
+    folds: int | None = None
+    validation: float | None = None
     run: list[RunTable] = Field(min_length=1)
     preset: dict[str, Preset] = {}
     published: list[Published] = []
@@ -158,7 +166,7 @@ def load_recipe(
         raise UsageError(f"{path}: comes to no run at all: a list in it is empty")
     for run in runs:
         _check(run, str(path))
-    different = {json.dumps(vars(run), sort_keys=True): run for run in runs}
+    different = {json.dumps(run.as_dict(), sort_keys=True): run for run in runs}
     return Plan(name, recipe.title, recipe.note.strip(), list(different.values()))
 
 
@@ -235,7 +243,7 @@ def _with_preset(recipe: Recipe, preset: Preset) -> Recipe:
             f"{did_you_mean(head, heads)} Heads: {', '.join(sorted(heads))}"
         )
     given = preset.model_dump(exclude_unset=True)
-    whole = {k: v for k, v in given.items() if k in ("data", "seeds", "limit")}
+    whole = {k: v for k, v in given.items() if k in ("data", "seeds", "limit", "tune")}
     runs = []
     for table in recipe.run:
         own = dict.fromkeys(whole)  # the preset's word is the last one
@@ -252,6 +260,8 @@ def _expand(recipe: Recipe, table: RunTable, name: str, where: str) -> list[Run]
     """Return every combination of the axes of one ``[[run]]``."""
     if (table.head is None) == (table.blocks is None):
         raise UsageError(f"{where}: needs either head (on frozen features) or blocks (to train)")
+    if table.blocks is not None and table.tune:
+        raise UsageError(f"{where}: tune goes with head: a training schedule is not searched")
     if table.head is not None and (table.train or table.warm_start):
         raise UsageError(f"{where}: train and warm_start go with blocks, not with head")
     heads = _axis(table.head)
@@ -286,9 +296,24 @@ def _expand(recipe: Recipe, table: RunTable, name: str, where: str) -> list[Run]
                     )
         for head in heads if table.head is not None else []:
             known = create_head(head).get_params(deep=False)
+            selection = _selection(recipe, table, head, where)
             for settings in _grid(table.set.get(head, {}), f"{where}.set.{head}", known):
-                runs.append(Run(head=head, settings=settings, **shared))
+                runs.append(Run(head=head, settings=settings, selection=selection, **shared))
     return [_with_published(run, recipe.published) for run in runs]
+
+
+def _selection(recipe: Recipe, table: RunTable, head: str, where: str) -> Selection:
+    """Return how a head's settings are chosen: the run's own word, else the recipe's."""
+    own = {
+        name: getattr(table, name) if getattr(table, name) is not None else getattr(recipe, name)
+        for name in ("tune", "folds", "validation")
+    }
+    if not own["tune"] or not HEADS[head].space:  # a head without a space has nothing to choose
+        return Selection()
+    try:
+        return Selection(**own)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
 
 
 def _axis(value: Any) -> list[Any]:
@@ -312,9 +337,9 @@ def _grid(settings: dict[str, Any], where: str, known: Any) -> list[dict[str, An
 
 
 def _with_published(run: Run, figures: list[Published]) -> Run:
-    described = {**vars(run), "method": run.method}
+    described = {**run.as_dict(), "method": run.method}
     for figure in figures:
         if all(json.dumps(described.get(k)) == json.dumps(v) for k, v in figure.match.items()):
             published = {"test_accuracy": figure.test_accuracy, "source": figure.source}
-            return Run(**{**vars(run), "published": published})
+            return replace(run, published=published)
     return run

@@ -28,9 +28,13 @@ FROM_PIXELS = "pixels"
 class Result(BaseModel):
     """What one run was, what it cost and how well it did.
 
-    ``settings`` are all there are, ``given`` those that differ from the defaults. Accuracies are
+    ``settings`` are all there are, ``given`` those that differ from the defaults. Where they were
+    chosen, ``selection`` says how, ``ledger`` has every candidate, ``val_accuracy`` is the best
+    one's on the ``n_val`` images held out, and train is train and val together, on which it was
+    fitted anew. ``approximate`` says what stood in for the exact method. Accuracies are
     fractions, times seconds of wall time, memory MiB. What does not apply is None: ``log_loss`` and
-    ``ece`` (expected calibration error) need a method that gives probabilities.
+    ``ece`` (expected calibration error) need a method that gives probabilities; what ends in
+    ``_uncalibrated`` is of the same head's ``uncalibrated_proba``, and needs one that calibrates.
 
     Parameters
     ----------
@@ -50,6 +54,9 @@ class Result(BaseModel):
     method: str
     settings: dict[str, Any] = {}
     given: dict[str, Any] = {}
+    selection: dict[str, Any] = {}
+    ledger: list[dict[str, Any]] = []
+    approximate: str = ""
     seed: int = 0
     split_seed: int = 0
     n_per_class: int | None = None
@@ -65,16 +72,22 @@ class Result(BaseModel):
     train_macro_f1: float | None = None
     train_log_loss: float | None = None
     train_ece: float | None = None
+    train_log_loss_uncalibrated: float | None = None
+    train_ece_uncalibrated: float | None = None
     val_accuracy: float | None = None
     val_balanced_accuracy: float | None = None
     val_macro_f1: float | None = None
     val_log_loss: float | None = None
     val_ece: float | None = None
+    val_log_loss_uncalibrated: float | None = None
+    val_ece_uncalibrated: float | None = None
     test_accuracy: float | None = None
     test_balanced_accuracy: float | None = None
     test_macro_f1: float | None = None
     test_log_loss: float | None = None
     test_ece: float | None = None
+    test_log_loss_uncalibrated: float | None = None
+    test_ece_uncalibrated: float | None = None
 
     extract_seconds: float = 0.0
     extract_seconds_cold: float = 0.0
@@ -112,12 +125,15 @@ class Predictions:
         Indices into the classes.
     probabilities : ndarray, shape (n, n_classes), optional
         Where the method gives them.
+    uncalibrated : ndarray, shape (n, n_classes), optional
+        What they were before calibration, where there was one.
     """
 
     ids: Sequence[str]
     labels: NDArray[np.int64]
     predicted: NDArray[np.int64]
     probabilities: NDArray[np.float64] | None = None
+    uncalibrated: NDArray[np.float64] | None = None
 
     def as_csv(self, classes: Sequence[str]) -> str:
         """Return a table: id, label, predicted, confidence (empty without probabilities)."""
@@ -125,7 +141,9 @@ class Predictions:
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["id", "label", "predicted", "confidence"])
         for i, name in enumerate(self.ids):
-            chance = None if self.probabilities is None else self.probabilities[i].max()
+            chance = None
+            if self.probabilities is not None:
+                chance = self.probabilities[i, self.predicted[i]]
             table.writerow(
                 [
                     name,

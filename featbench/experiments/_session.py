@@ -11,18 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from featbench.datasets import Dataset, Split, load_dataset, use_index, with_validation
+from featbench.datasets import Dataset, load_dataset, use_index, with_validation
 from featbench.errors import FeatbenchError, UsageError
+from featbench.experiments._feature_table import NETWORK, WEIGHTS, FeatureTable
+from featbench.experiments._features_file import load_features
 from featbench.experiments._metrics import measure
 from featbench.experiments._model import FOLDER as MODEL
 from featbench.experiments._model import save_model
 from featbench.experiments._result import Predictions, Result, ResultStore
+from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run, run_id
-from featbench.extraction import Features, choose_device, extract
+from featbench.experiments._selection import choose, with_validation_rows
+from featbench.extraction import Features, FeatureSplit, choose_device, extract
 from featbench.finetune import FineTuneClassifier, Schedule
 from featbench.heads import Head, create_head
-from featbench.machine import peak_memory_mb
-from featbench.networks import Network, create_network, is_weights_file, weight_count
+from featbench.machine import limit_memory, peak_memory_mb
+from featbench.networks import Network, create_network, is_weights_file
 from featbench.progress import SILENT, Reporter
 
 _VERSIONS_OF = ("featbench", "torch", "torchvision", "timm", "scikit-learn", "numpy", "pillow")
@@ -51,6 +55,8 @@ class Session:
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     strict : bool
         A broken image is an error.
+    memory : int, optional
+        Bytes that one big matrix of a head may take; by default half of what is free.
     command : str
         What the user typed, for the results' provenance.
     reporter : Reporter
@@ -64,6 +70,7 @@ class Session:
         results: str | Path = "results",
         device: str = "auto",
         strict: bool = False,
+        memory: int | None = None,
         command: str = "",
         reporter: Reporter = SILENT,
     ) -> None:
@@ -71,27 +78,36 @@ class Session:
         self.skipped: dict[str, str] = {}
         self.problems: dict[str, None] = {}
         self._cache, self._device, self._strict = str(cache), device, strict
-        self._command, self._reporter = command, reporter
+        self._command, self._reporter, self._memory = command, reporter, memory
         self._datasets: dict[tuple[Any, ...], Dataset] = {}
         self._network: tuple[tuple[Any, ...], Network] | None = None
         self._features: tuple[tuple[Any, ...], Features] | None = None
 
     def dataset(self, run: Run) -> Dataset:
-        """Open the run's data set; say once what was decided about it."""
-        key = (run.data, run.limit, run.split_seed)
+        """Open the run's data set, or table of features; say once what was decided about it."""
+        names = tuple(sorted(run.columns.items()))
+        key = (run.data, run.features, names, run.limit, run.split_seed)
         if key not in self._datasets:
-            dataset = load_dataset(run.data, limit=run.limit, split_seed=run.split_seed)
+            dataset = self._open(run)
             for line in (*dataset.notices, *dataset.problems):
                 self._reporter.say(f"{dataset.name}: {line}")
             use_index(dataset, self._cache)
             if leaked := len(set(dataset.train.digests) & set(dataset.test.digests)):
                 self._reporter.say(
-                    f"{dataset.name}: train and test share {leaked} pictures: test accuracy is too "
-                    "high; see featbench data check"
+                    f"{dataset.name}: train and test share {leaked} {dataset.item}s: test accuracy "
+                    f"is too high{'' if run.features else '; see featbench data check'}"
                 )
             self.problems |= dict.fromkeys(dataset.problems)
             self._datasets[key] = dataset
         return self._datasets[key]
+
+    @staticmethod
+    def _open(run: Run) -> Dataset:
+        if run.features is None:
+            return load_dataset(run.data, limit=run.limit, split_seed=run.split_seed)
+        return load_features(
+            run.features, limit=run.limit, split_seed=run.split_seed, **run.columns
+        )
 
     def network(self, run: Run) -> Network:
         """Create the run's network; the one used last is kept."""
@@ -140,22 +156,24 @@ class Session:
             When something in the run cannot be done.
         """
         settings, given = run.settle_settings()  # first: a misspelt head is found before any work
-        dataset, network = self.dataset(run), self.network(run)
+        dataset = self.dataset(run)
+        origin, weights_sha256 = self._origin(run, dataset)
         identity: dict[str, Any] = {
             **self._asked(run),
             "dataset": dataset.name,
             "fingerprint": dataset.fingerprint,
-            "weights": network.weights,
-            "cut": "classifier" if run.head else network.first_trained(run.blocks or 0),
+            **origin,
             "settings": settings,
         }
-        name = run_id(identity, network.sha256)
+        name = run_id(identity, weights_sha256)
         known = self.store.find(name)
         if known is not None and not again:
             self._reporter.say(f"run {name} is finished already: nothing to do")
             return known
         if run.head:
-            outcome = self._fit_head(run, settings, dataset, network)
+            rows = self._rows(run, dataset)
+            with limit_memory(self._memory):
+                outcome = self._fit_head(run, settings, rows)
         else:
             outcome = self._train(run, dataset)
         self.skipped |= dict(outcome.skipped)
@@ -166,22 +184,22 @@ class Session:
         for split, predictions in outcome.predictions.items():
             metrics |= measure(predictions, split)
         published = run.published or {}
-        result = Result(
-            run_id=name,
+        fields = {
             **identity,
-            given=given,
-            **outcome.fields,
+            "given": given,
+            "n_train": len(splits["train"]),
+            "n_val": len(splits.get("val", ())),
+            "n_test": len(splits["test"]),
+            "n_classes": len(dataset.classes),
+            "n_skipped": len(outcome.skipped),
+            "published_test_accuracy": published.get("test_accuracy"),
+            "published_source": published.get("source"),
+            "peak_memory_mb": peak_memory_mb(),
             **metrics,
-            n_train=len(splits["train"]),
-            n_val=len(splits.get("val", ())),
-            n_test=len(splits["test"]),
-            n_classes=len(dataset.classes),
-            n_skipped=len(outcome.skipped),
-            published_test_accuracy=published.get("test_accuracy"),
-            published_source=published.get("source"),
-            peak_memory_mb=peak_memory_mb(),
             **self._provenance(),
-        )
+            **outcome.fields,
+        }
+        result = Result(run_id=name, **fields)
         self._save_model(name, run, outcome)
         table = outcome.predictions["test"].as_csv(dataset.classes)
         self.store.save(result, table, outcome.history, outcome.skipped)
@@ -190,22 +208,23 @@ class Session:
 
     def _save_model(self, name: str, run: Run, outcome: _Outcome) -> None:
         """Save the way from pixels to label; a head that cannot be is told, and its run stands."""
-        if outcome.head is None or self._features is None:
+        if outcome.head is None:
             return
+        features = self._features[1] if run.network and self._features else None
         try:
             save_model(
                 self.store.folder / name / MODEL, outcome.head, run=name, dataset=outcome.dataset,
-                network=self.network(run), features=self._features[1], seed=run.seed,
+                network=self.network(run) if features else None, features=features, seed=run.seed,
                 from_file=is_weights_file(run.weights),
             )  # fmt: skip
         except UsageError as error:
             self._reporter.say(f"run {name}: its model is not saved: {error}")
 
-    def run_all(self, runs: Iterable[Run]) -> Iterator[Result]:
+    def run_all(self, runs: Iterable[Run], *, again: bool = False) -> Iterator[Result]:
         """Carry out runs in order; a failed one becomes a Result with its error."""
         for run in runs:
             try:
-                yield self.run(run)
+                yield self.run(run, again=again)
             except Exception as error:  # whatever a network or a head raises, the rest goes on
                 yield self._failed(run, error)
 
@@ -220,85 +239,108 @@ class Session:
         self.store.save(result)
         return result
 
+    def _origin(self, run: Run, dataset: Dataset) -> tuple[dict[str, Any], str]:
+        """Return the identity fields of what makes the values, and its weights' sha256."""
+        if isinstance(dataset, FeatureTable):  # the rows themselves are in the fingerprint
+            fields = ("network", "weights", "precision")
+            return {name: getattr(dataset, name) for name in fields}, ""
+        network = self.network(run)
+        cut = "classifier" if run.head else network.first_trained(run.blocks or 0)
+        return {"weights": network.weights, "cut": cut}, network.sha256
+
+    def _rows(self, run: Run, dataset: Dataset) -> Rows:
+        """Return the rows of a data set's splits: a file's, or the frozen network's."""
+        if isinstance(dataset, FeatureTable):
+            return Rows.of_table(dataset)
+        network = self.network(run)
+        return Rows.of_network(self.features(dataset, network, run.precision), network)
+
     @staticmethod
     def _asked(run: Run) -> dict[str, Any]:
         """Return the identity fields as far as they are known before anything is opened."""
         return {
             "recipe": run.recipe,
-            "dataset": Path(run.data).stem,
-            "network": run.network,
-            "weights": run.weights,
+            "dataset": Path(run.source).stem,
+            "network": run.network or NETWORK,
+            "weights": run.weights if run.network else WEIGHTS,
             "cut": "classifier" if run.head else str(run.blocks),
             "method": run.method,
             "settings": run.settings,
+            "selection": run.selection.describe(),
             "seed": run.seed,
             "split_seed": run.split_seed,
             "n_per_class": run.limit,
             "precision": run.precision if run.head or run.warm_start else "float32",
         }
 
-    def _head(self, name: str, settings: dict[str, Any], features: Features) -> Head:
+    def _fit(self, name: str, head: Head, rows: Rows) -> Head:
         """Fit a head; what it warns of is told, not printed."""
-        if len(np.unique(features.train.y)) < 2:
-            raise UsageError(f"{features.dataset.source}: fewer than two classes have training "
-                             "images that can be decoded; add images")  # fmt: skip
-        head = create_head(name).set_params(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-        )
+        if len(np.unique(rows.train.y)) < 2:
+            raise UsageError(f"{rows.dataset.source}: fewer than two classes have training "
+                             f"{rows.dataset.item}s that can be read; add some")  # fmt: skip
+        if need := head.memory_needed(rows.train.y):
+            self._reporter.say(f"{name}: {need}")
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            fitted: Head = head.fit(features.train.X, features.train.y)
+            fitted: Head = head.fit(rows.train.X, rows.train.y)
         for text in dict.fromkeys(str(one.message).splitlines()[0] for one in told):
             self._reporter.say(f"{name}: {text}")
         return fitted
 
-    def _fit_head(
-        self, run: Run, settings: dict[str, Any], dataset: Dataset, network: Network
-    ) -> _Outcome:
-        features = self.features(dataset, network, run.precision)
+    def _fit_head(self, run: Run, settings: dict[str, Any], rows: Rows) -> _Outcome:
         began = time.perf_counter()
-        head = self._head(run.method, settings, features)
+        found: dict[str, Any] = {}
+        if run.selection.tune:
+            fixed = {k: settings[k] for k in (*run.settings, "random_state") if k in settings}
+            chosen = choose(run.selection, run.method, fixed, rows, seed=run.seed,
+                            split_seed=run.split_seed, reporter=self._reporter)  # fmt: skip
+            head, rows = chosen.head, with_validation_rows(rows)
+            found["settings"], found["given"] = run.chosen_settings(head)
+            found["ledger"] = [one.record() for one in chosen.candidates]
+            found["n_val"], found["val_accuracy"] = chosen.n_val, chosen.accuracy
+        else:
+            head = create_head(run.method, **settings)
+        head = self._fit(run.method, head, rows)
         fitted = time.perf_counter()
         predictions = {
-            side: self._ask_head(head, features.dataset.splits[side], part.X, len(dataset.classes))
-            for side, part in features.splits.items() if len(part.y)
+            side: self._ask_head(head, part, len(rows.dataset.classes))
+            for side, part in rows.parts.items() if len(part.y)
         }  # fmt: skip
         trainable = head.parameter_count()
-        classifier = (
-            network.module.get_submodule(network.classifier) if network.classifier else None
-        )
-        backbone = weight_count(network.module) - (weight_count(classifier) if classifier else 0)
+        backbone = rows.backbone_parameters
         fields = {
+            **rows.costs,
+            **found,
+            "approximate": getattr(head.core_, "approximation", ""),
             "fit_seconds": fitted - began,
             "predict_seconds": time.perf_counter() - fitted,
-            "extract_seconds": features.seconds,
-            "extract_seconds_cold": features.seconds_cold,
-            "rows_computed": features.rows_computed,
-            "rows_cached": features.rows_cached,
-            "engine": features.engine,
-            "parameters_total": backbone + (trainable or 0),
+            "parameters_total": None if backbone is None else backbone + (trainable or 0),
             "parameters_trainable": trainable,
         }
-        return _Outcome(features.dataset, predictions, fields, [], features.skipped, head)
+        return _Outcome(rows.dataset, predictions, fields, [], rows.skipped, head)
 
     @staticmethod
-    def _ask_head(head: Head, split: Split, rows: Any, n_classes: int) -> Predictions:
-        predicted = head.predict(rows).astype(np.int64)
-        chances = None
-        if hasattr(head, "predict_proba"):
-            chances = np.zeros((len(rows), n_classes))
-            chances[:, head.classes_] = head.predict_proba(rows)
-        return Predictions(split.ids, split.labels, predicted, chances)
+    def _ask_head(head: Head, part: FeatureSplit, n_classes: int) -> Predictions:
+        predicted = head.predict(part.X).astype(np.int64)
+
+        def by_class(chances: Any) -> Any:
+            spread = np.zeros((len(part.y), n_classes))
+            spread[:, head.classes_] = chances
+            return spread
+
+        chances = by_class(head.predict_proba(part.X)) if hasattr(head, "predict_proba") else None
+        before = by_class(head.uncalibrated_proba(part.X)) if head.calibrate is not None else None
+        return Predictions(part.ids, part.y, predicted, chances, before)
 
     def _train(self, run: Run, dataset: Dataset) -> _Outcome:
         assert run.blocks is not None
         if Schedule(**run.settings).select == "val_loss":
             dataset = with_validation(dataset, split_seed=run.split_seed)
-        head, features = None, None
+        head, rows = None, None
         began = time.perf_counter()
         if run.warm_start:
-            features = self.features(dataset, self.network(run), run.precision)
-            head = self._head(run.warm_start, {}, features)
+            rows = self._rows(run, dataset)
+            head = self._fit(run.warm_start, create_head(run.warm_start), rows)
         model = FineTuneClassifier(
             run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
             split_seed=run.split_seed, cache=self._cache, device=self._device,
@@ -313,11 +355,9 @@ class Session:
             chances = model.predict_proba(split)
             predictions[name] = Predictions(split.ids, split.labels, chances.argmax(1), chances)
         costs = dict(model.inputs_.costs)
-        if features is not None:  # a warm start's features are a cost of the run
-            costs["extract_seconds"] += features.seconds
-            costs["extract_seconds_cold"] += features.seconds_cold
-            costs["rows_computed"] += features.rows_computed
-            costs["rows_cached"] += features.rows_cached
+        if rows is not None:  # a warm start's features are a cost of the run
+            for name in ("extract_seconds", "extract_seconds_cold", "rows_computed", "rows_cached"):
+                costs[name] += rows.costs[name]
         fields = {
             **costs,
             "fit_seconds": fitted - began - costs["extract_seconds"],

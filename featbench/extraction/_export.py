@@ -27,8 +27,8 @@ def export(features: Features, path: Path) -> None:
         What to write.
     path : Path
         A .h5, .npz or .parquet file. It holds ``X`` (n, d) float32, ``y`` (n,) int64, ``id`` and
-        ``split`` (n,) text, and says what they are: ``classes``, ``dataset``, and ``spec``, the
-        feature space as JSON.
+        ``split`` (n,) text, and says what they are: ``classes``, ``dataset``, ``weights``
+        and ``spec``, the feature space as JSON.
 
     Raises
     ------
@@ -46,6 +46,7 @@ def export(features: Features, path: Path) -> None:
     }
     about = {
         "spec": features.spec.as_json(),
+        "weights": features.weights,
         "dataset": features.dataset.name,
         "classes": json.dumps(features.dataset.classes),
     }

@@ -162,6 +162,7 @@ def extract_layers(
         seconds=time.perf_counter() - began,
         seconds_cold=computing,
         skipped=skipped,
+        weights=network.weights,
     )
     return {
         layer: replace(

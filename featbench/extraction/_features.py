@@ -50,6 +50,8 @@ class Features:
         What computed the rows.
     row_shape : tuple of int
         The shape of one image's row.
+    weights : str
+        What the network calls its weights.
     """
 
     dataset: Dataset
@@ -62,6 +64,7 @@ class Features:
     skipped: tuple[tuple[str, str], ...]
     engine: str = ""
     row_shape: tuple[int, ...] = ()
+    weights: str = ""
 
     @property
     def rows_total(self) -> int:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from featbench.errors import UsageError, did_you_mean
 from featbench.heads._arrays import check_names
+from featbench.heads._calibration import CALIBRATIONS, Calibration, softmax
+from featbench.heads._out_of_fold import calibration_scores, out_of_fold_scores, stratified_folds
 from featbench.registry import Registry
 
 _PREPROCESS = {
@@ -27,6 +29,8 @@ _PREPROCESS = {
 
 def _core_has(method: str) -> Any:
     def check(head: "Head") -> bool:
+        if method == "predict_proba" and head.calibrate is not None:
+            return True
         return hasattr(head.core_ if hasattr(head, "core_") else head._core(), method)
 
     return available_if(check)
@@ -35,8 +39,13 @@ def _core_has(method: str) -> Any:
 class Head(ClassifierMixin, BaseEstimator):
     """A classifier on feature rows, with the features' preprocessing inside it.
 
-    A head is a subclass with its settings in ``__init__`` (``preprocess`` among them) and a
-    ``_core`` that makes the classifier proper.
+    A head is a subclass with its settings in ``__init__`` (``preprocess`` and ``calibrate`` among
+    them) and a ``_core`` that makes the classifier proper.
+
+    With ``calibrate`` its scores become probabilities by what is fitted on out-of-fold scores of
+    the training rows: five fits, each without a fifth of the rows, score what they have not seen;
+    then one fit on all rows is the classifier that stays. Labels are its own, as without; of two
+    classes that are nearly equal the other may have the higher probability.
 
     Attributes
     ----------
@@ -46,13 +55,30 @@ class Head(ClassifierMixin, BaseEstimator):
         The fitted classifier.
     preprocess_ : transformer
         What was fitted on the training rows only.
+    calibration_ : Calibration
+        What makes scores probabilities; there with ``calibrate`` only.
     """
 
     preprocess: str
+    calibrate: str | None = None
+    space: ClassVar[dict[str, tuple[Any, ...]]] = {}
+    """Settings worth trying, and the values to try."""
 
     def _core(self) -> Any:
         """Return the unfitted classifier that works on preprocessed rows."""
         raise TypeError(f"{type(self).__name__} has no _core")
+
+    def _core_for(self, y: NDArray[Any]) -> Any:
+        """Return the unfitted classifier for rows with labels y (n,)."""
+        return self._core()
+
+    def _cores(self) -> tuple[Any, ...]:
+        """Return every unfitted classifier that ``fit`` may choose from, of different classes."""
+        return (self._core(),)
+
+    def memory_needed(self, y: NDArray[Any]) -> str:
+        """Return one line on the memory that rows with labels y (n,) need, where it is much."""
+        return ""
 
     def _core_settings(self) -> dict[str, Any]:
         """Return the settings that are the classifier's own, not the head's."""
@@ -61,11 +87,27 @@ class Head(ClassifierMixin, BaseEstimator):
 
     def _own_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what is fitted beside preprocessing and classifier, for saving."""
-        return {}
+        return {} if self.calibrate is None else self.calibration_.get_arrays()
 
     def _set_own_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take what ``_own_arrays`` gave; raises ValueError where it cannot be that."""
-        check_names(arrays, ())
+        if self.calibrate is None:
+            check_names(arrays, ())
+        elif self.calibrate not in tuple(CALIBRATIONS):
+            raise ValueError(f"settings: calibrate is none of {', '.join(CALIBRATIONS)}")
+        else:
+            calibration = CALIBRATIONS[self.calibrate]()
+            self.calibration_ = calibration.set_arrays(arrays, len(self.classes_))
+
+    def preprocessor(self) -> Any:
+        """Return the unfitted transformer that ``preprocess`` names; raises ValueError."""
+        if self.preprocess not in _PREPROCESS:
+            raise ValueError(f"preprocess={self.preprocess!r}: expected {', '.join(_PREPROCESS)}")
+        return _PREPROCESS[self.preprocess]()
+
+    def learns_preprocessing(self) -> bool:
+        """Say whether the preprocessing hangs on the rows it is fitted on."""
+        return self.preprocess not in ("none", "l2")
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit preprocessing and classifier.
@@ -80,7 +122,8 @@ class Head(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When shapes differ, a value is not finite, or there is only one class.
+            When shapes differ, a value is not finite, there is only one class, or ``calibrate``
+            is asked for and no class has two rows.
         """
         X, y = validate_data(self, X, y, dtype=[np.float32, np.float64])
         check_classification_targets(y)
@@ -90,11 +133,30 @@ class Head(ClassifierMixin, BaseEstimator):
                 f"y holds one class only ({self.classes_[0]!r}); a classifier that "
                 "can be trained needs at least two classes"
             )
-        if self.preprocess not in _PREPROCESS:
-            raise ValueError(f"preprocess={self.preprocess!r}: expected {', '.join(_PREPROCESS)}")
-        self.preprocess_ = _PREPROCESS[self.preprocess]()
-        self.core_ = self._core().fit(self.preprocess_.fit_transform(X), y)
+        self.preprocessor()  # a wrong name is found before any work
+        if self.calibrate is not None:
+            if self.calibrate not in CALIBRATIONS:
+                raise ValueError(
+                    f"calibrate={self.calibrate!r}: expected {', '.join(CALIBRATIONS)}, or None"
+                )
+            self.calibration_ = self._fit_calibration(X, y)
+        self.preprocess_, self.core_ = self._fit_on(X, y)
         return self
+
+    def _fit_on(self, X: Any, y: Any) -> tuple[Any, Any]:
+        preprocess = self.preprocessor()
+        return preprocess, self._core_for(y).fit(preprocess.fit_transform(X), y)
+
+    def _fit_calibration(self, X: Any, y: Any) -> Calibration:
+        def fit_and_score(rest: NDArray[Any], held: NDArray[Any]) -> NDArray[np.float64]:
+            preprocess, core = self._fit_on(X[rest], y[rest])
+            return calibration_scores(core, preprocess.transform(X[held]))
+
+        assert self.calibrate is not None
+        labels = np.searchsorted(self.classes_, y)
+        folds = stratified_folds(labels)
+        scores = out_of_fold_scores(fit_and_score, folds)
+        return CALIBRATIONS[self.calibrate]().fit(scores, labels[folds >= 0])
 
     def _rows(self, X: ArrayLike) -> NDArray[Any]:
         check_is_fitted(self)
@@ -113,8 +175,27 @@ class Head(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
         """Return probabilities (n, n_classes) that sum to 1, in the order of ``classes_``."""
         rows = self._rows(X)
+        if self.calibrate is not None:
+            check_is_fitted(self, "calibration_")
+            return self.calibration_.probabilities(calibration_scores(self.core_, rows))
         chances: NDArray[Any] = self.core_.predict_proba(rows)
         return chances
+
+    def uncalibrated_proba(self, X: ArrayLike) -> NDArray[Any]:
+        """Return what stands for probabilities before calibration, (n, n_classes), sums of 1.
+
+        The classifier's own probabilities; else its shares of one-vs-one votes, if it takes such;
+        else the softmax of its decision values.
+        """
+        rows = self._rows(X)
+        for method in ("predict_proba", "vote_shares"):
+            if hasattr(self.core_, method):
+                chances: NDArray[Any] = getattr(self.core_, method)(rows)
+                return chances
+        scores = np.asarray(self.core_.decision_function(rows), dtype=np.float64)
+        if scores.ndim == 1:
+            scores = np.stack([np.zeros_like(scores), scores], axis=1)
+        return softmax(scores)
 
     @_core_has("decision_function")  # type: ignore[untyped-decorator]
     def decision_function(self, X: ArrayLike) -> NDArray[Any]:
@@ -126,7 +207,8 @@ class Head(ClassifierMixin, BaseEstimator):
     def linear_layer(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return weights (n_classes, d) and biases (n_classes,) on raw features.
 
-        The standardiser is folded in: ``softmax(X @ W.T + b)`` are the head's own probabilities.
+        The standardiser is folded in: ``softmax(X @ W.T + b)`` are the head's own probabilities,
+        before any calibration.
 
         Raises
         ------

@@ -1,21 +1,34 @@
-"""Exact kernel SVMs on one Gram matrix: SVC's own solver, without its loops over kernels."""
+"""Exact kernel SVMs from Gram matrices: SVC's labels, all pairs of classes at once."""
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.svm import SVC
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import _ovr_decision_function, check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from featbench.heads._arrays import FLOATS, check_array, check_names
-from featbench.heads._kernels import KERNELS, Floats, kernel_matrix, products
+from featbench.heads._coupling import coupled_scores
+from featbench.heads._kernels import (
+    KERNELS,
+    Floats,
+    Kernel,
+    gram_matrix,
+    products,
+    products_dtype,
+    squared_lengths,
+)
+from featbench.heads._one_vs_one import Problem, plan
+from featbench.heads._pairs import Pairs
+from featbench.heads._svc_trials import try_all
 from featbench.machine import keep_memory
 
 _CHUNK_BYTES = 64 * 2**20
@@ -24,8 +37,9 @@ _CHUNK_BYTES = 64 * 2**20
 class KernelSVC(ClassifierMixin, BaseEstimator):
     """Support vector classification, one-vs-one, with the labels of scikit-learn's ``SVC``.
 
-    The kernel matrix comes from one matrix product by all cores, the solver is LIBSVM's on that
-    matrix, and prediction takes all pairs of classes at once from products of matrices.
+    The kernel matrix comes from one matrix product by all cores, a compiled solver takes LIBSVM's
+    steps on it, and prediction takes all pairs of classes at once from products of matrices. A Gram
+    matrix that would be over ``machine.memory_limit()`` is made and solved in blocks of classes.
 
     Parameters
     ----------
@@ -77,6 +91,8 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self.tol = tol
         self.max_iter = max_iter
 
+    try_all = staticmethod(try_all)
+
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit on rows X (n, d) with labels y (n,).
 
@@ -94,44 +110,122 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         ValueError
             For shapes that differ, values that are not finite, one class only, or a parameter
             that cannot be.
+        UsageError
+            When the Gram matrix of the two largest classes is over ``machine.memory_limit()``.
         """
-        self._check_settings()
+        self._check_parameters()
         rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(labels)
         keep_memory()
-        self.gamma_: float = self._gamma(rows)
-        kept, weights, class_weight = np.arange(len(rows)), None, self.class_weight
-        if sample_weight is not None:
-            weights = _check_sample_weight(sample_weight, rows, dtype=np.float64)
-            kept = np.flatnonzero(
-                weights > 0
-            )  # LIBSVM leaves the others out, but not out of a Gram
-            if len(kept) < len(rows) and class_weight == "balanced":  # counted with the others
-                known = np.unique(labels)
-                balanced = compute_class_weight("balanced", classes=known, y=labels)
-                class_weight = dict(zip(known, balanced, strict=True))
-            rows, labels, weights = rows[kept], labels[kept], weights[kept]
-        squares = _squares(rows)
-        gram = self._kernel(products(rows, rows), squares, squares)
-        solver = SVC(
-            kernel="precomputed",
-            C=self.C,
-            class_weight=class_weight,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            decision_function_shape=self.decision_function_shape,
-            break_ties=self.break_ties,
-            cache_size=1,  # the rows lie in the matrix already
-        ).fit(gram, labels, weights)
-        self.classes_: NDArray[Any] = solver.classes_
-        self.n_support_: NDArray[Any] = solver.n_support_
-        self.support_: NDArray[Any] = kept[solver.support_]
-        self.dual_coef_: Floats = solver.dual_coef_
-        self.intercept_: Floats = solver.intercept_
-        self.n_iter_, self.fit_status_ = solver.n_iter_, solver.fit_status_
-        self.class_weight_ = solver.class_weight_
-        self.support_vectors_: NDArray[Any] = rows[solver.support_]
+        kernel = self.settled_kernel(rows)
+        problem, kept = self.problem(rows, labels, sample_weight)
+        rows = rows[kept] if len(kept) < len(rows) else rows
+        squares = squared_lengths(rows)
+        for block in plan(problem):
+            inside = slice(None) if block.is_whole else block.members
+            gram = gram_matrix(rows[inside], squares[inside], kernel)
+            problem.solve(gram, kernel.diagonal(squares[inside]), block)
+        self._take(problem, kept, rows)
         return self
+
+    def settled_kernel(self, X: NDArray[np.floating]) -> Kernel:
+        """Return the kernel for training rows X (n, d), which ``gamma`` may hang on."""
+        self._check_parameters()
+        self._settle_gamma(X)
+        return self._kernel()
+
+    def problem(
+        self, X: NDArray[Any], y: NDArray[Any], sample_weight: ArrayLike | None = None
+    ) -> tuple[Problem, NDArray[np.intp]]:
+        """Return what is to be solved for labels y (n,), and which rows have a weight."""
+        kept, weights = self._weights(X, y, sample_weight)
+        self.classes_: NDArray[Any]
+        self.classes_, own = np.unique(y[kept], return_inverse=True)
+        return Problem(own, weights, tol=self.tol, max_iter=self.max_iter), kept
+
+    def _check_parameters(self) -> None:
+        if self.kernel not in KERNELS:
+            raise ValueError(f"kernel={self.kernel!r}: expected {', '.join(KERNELS)}")
+        if not isinstance(self.degree, Integral) or self.degree < 0:
+            raise ValueError(f"degree={self.degree!r}: expected a whole number from 0 up")
+        for name in ("C", "tol"):
+            value = getattr(self, name)
+            if not isinstance(value, Real) or not 0 < value < math.inf:
+                raise ValueError(f"{name}={value!r}: expected a number above 0")
+        if not isinstance(self.max_iter, Integral) or self.max_iter < -1:
+            raise ValueError(f"max_iter={self.max_iter!r}: expected a whole number, or -1 for none")
+        if not isinstance(self.coef0, Real) or not math.isfinite(self.coef0):
+            raise ValueError(f"coef0={self.coef0!r}: expected a number")
+        if self.decision_function_shape not in ("ovr", "ovo"):
+            raise ValueError(
+                f"decision_function_shape={self.decision_function_shape!r}: expected ovr, ovo"
+            )
+
+    def _settle_gamma(self, X: NDArray[np.floating]) -> None:
+        self.gamma_: float
+        if self.gamma == "scale":
+            spread = float(X.var(dtype=np.float64))
+            self.gamma_ = 1.0 / (int(X.shape[1]) * spread) if spread != 0 else 1.0
+        elif self.gamma == "auto":
+            self.gamma_ = 1.0 / int(X.shape[1])
+        elif isinstance(self.gamma, str) or not 0 <= self.gamma < math.inf:
+            raise ValueError(
+                f"gamma={self.gamma!r}: expected 'scale', 'auto' or a number from 0 up"
+            )
+        else:
+            self.gamma_ = float(self.gamma)
+
+    def _kernel(self) -> Kernel:
+        return self.kernel_with(self.gamma_)
+
+    def kernel_with(self, gamma: float) -> Kernel:
+        """Return the kernel where ``gamma`` has come to a number."""
+        return Kernel(self.kernel, gamma, int(self.degree), float(self.coef0))
+
+    def _weights(
+        self, rows: NDArray[Any], y: NDArray[Any], sample_weight: ArrayLike | None
+    ) -> tuple[NDArray[np.intp], Floats]:
+        """Return the rows that have a weight, and C times class weight times theirs."""
+        labels, own = np.unique(y, return_inverse=True)
+        by_class = compute_class_weight(self.class_weight, classes=labels, y=y)
+        weights = self.C * by_class[own]
+        if sample_weight is not None:
+            weights = weights * _check_sample_weight(sample_weight, rows, dtype=np.float64)
+        kept = np.flatnonzero(weights > 0)
+        if not len(kept):
+            raise ValueError("all rows have zero or negative weights")
+        left, first = np.unique(y[kept], return_index=True)
+        if len(left) < 2:
+            raise ValueError(
+                f"y holds {len(left)} class only among rows of positive weight: an SVM needs a "
+                "number of classes greater than one"
+            )
+        self.class_weight_: Floats = by_class[own[kept][first]]
+        return kept, weights[kept]
+
+    def _take(self, problem: Problem, kept: NDArray[np.intp], rows: NDArray[Any]) -> None:
+        """Keep the solution, in SVC's attributes."""
+        places, self.n_support_ = problem.support()
+        self.dual_coef_: Floats = problem.dual[:, places]
+        self.intercept_: Floats = problem.intercept
+        if len(self.classes_) == 2:  # scikit-learn turns the signs of two classes' numbers
+            self.dual_coef_, self.intercept_ = -self.dual_coef_, -self.intercept_
+        chosen = problem.order[places]
+        self.support_: NDArray[Any] = kept[chosen].astype(np.int32)
+        self.support_vectors_: NDArray[Any] = rows[chosen]
+        self.n_iter_: NDArray[Any] = problem.steps.astype(np.int32)
+        self.fit_status_ = int(problem.is_unfinished)
+        self.warn_if_unfinished(problem)
+
+    def warn_if_unfinished(self, problem: Problem) -> None:
+        """Give scikit-learn's warning where the solver stopped before it converged."""
+        if problem.is_unfinished:
+            warnings.warn(
+                f"the solver stopped at max_iter={self.max_iter} steps before it converged; "
+                "standardise the features, or lower C",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
 
     def get_arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything fitted that prediction needs, but for ``classes_``."""
@@ -160,7 +254,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         ValueError
             When a name, dtype, shape or value is not as it must be.
         """
-        self._check_settings()
+        self._check_parameters()
         count = len(self.classes_)
         check_names(arrays, ("support_vectors", "dual_coef", "intercept", "n_support", "gamma"))
         own = check_array(arrays, "n_support", (count,), (np.int64,))
@@ -178,30 +272,6 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self.n_features_in_ = n_features
         return self
 
-    def _check_settings(self) -> None:
-        if self.kernel not in KERNELS:
-            raise ValueError(f"kernel={self.kernel!r}: expected {', '.join(KERNELS)}")
-        if not isinstance(self.degree, Integral) or self.degree < 0:
-            raise ValueError(f"degree={self.degree!r}: expected a whole number from 0 up")
-
-    def _gamma(self, X: NDArray[np.floating]) -> float:
-        if self.gamma == "scale":
-            spread = float(X.var(dtype=np.float64))
-            return 1.0 / (int(X.shape[1]) * spread) if spread != 0 else 1.0
-        if self.gamma == "auto":
-            return 1.0 / int(X.shape[1])
-        if isinstance(self.gamma, str) or not 0 <= self.gamma < math.inf:
-            raise ValueError(
-                f"gamma={self.gamma!r}: expected 'scale', 'auto' or a number from 0 up"
-            )
-        return float(self.gamma)
-
-    def _kernel(self, product: Floats, squares_a: Floats, squares_b: Floats) -> Floats:
-        return kernel_matrix(
-            product, squares_a, squares_b, self.kernel,
-            gamma=self.gamma_, degree=self.degree, coef0=self.coef0,
-        )  # fmt: skip
-
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the label of each row of X (n, d), shape (n,)."""
         check_is_fitted(self)
@@ -209,9 +279,9 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             raise ValueError("break_ties must be False when decision_function_shape is 'ovo'")
         rows = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         if self.break_ties and len(self.classes_) > 2:
-            winners = [self._ovr(values).argmax(1) for values in self._decisions(rows)]
+            winners = [self._ovr(p.values(k)).argmax(1) for p, k in self._machine(rows)]
         else:
-            winners = [_winners(values) for values in self._decisions(rows)]
+            winners = [pairs.winners(kernel) for pairs, kernel in self._machine(rows)]
         labels: NDArray[Any] = self.classes_[np.concatenate(winners)]
         return labels
 
@@ -219,69 +289,46 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         """Return scores: (n,) for two classes, else (n, n_classes), or (n, pairs) for ``ovo``."""
         check_is_fitted(self)
         rows = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        values = np.concatenate([pairs.values(kernel) for pairs, kernel in self._machine(rows)])
         if len(self.classes_) == 2:  # scikit-learn's sign: positive for the second class
-            return np.concatenate([-values[0, 1].numpy() for values in self._decisions(rows)])
-        shape = _by_pair if self.decision_function_shape == "ovo" else self._ovr
-        return np.concatenate([shape(values) for values in self._decisions(rows)])
+            return -values[:, 0]
+        return values if self.decision_function_shape == "ovo" else self._ovr(values)
 
-    def _ovr(self, values: torch.Tensor) -> Floats:
-        pairs = _by_pair(values)
-        found: Floats = _ovr_decision_function(pairs < 0, -pairs, len(self.classes_))
+    def calibration_scores(self, X: ArrayLike) -> NDArray[Any]:
+        """Return scores (n, n_classes), or (n,) for two classes, that suit calibration.
+
+        They are the pairs' decision values coupled (see ``coupled_scores``), a better ground for
+        probabilities than the votes that ``decision_function`` counts.
+        """
+        if len(self.classes_) == 2:
+            return self.decision_function(X)
+        check_is_fitted(self)
+        rows = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        return np.concatenate([p.look(k, coupled_scores) for p, k in self._machine(rows)])
+
+    def vote_shares(self, X: ArrayLike) -> Floats:
+        """Return each class's share of the one-vs-one votes, (n, n_classes); they sum to 1."""
+        check_is_fitted(self)
+        rows = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        votes = np.concatenate([pairs.votes(kernel) for pairs, kernel in self._machine(rows)])
+        return votes / len(self.intercept_)
+
+    def _ovr(self, values: Floats) -> Floats:
+        found: Floats = _ovr_decision_function(values < 0, -values, len(self.classes_))
         return found
 
-    def _decisions(self, X: NDArray[np.floating]) -> Iterator[torch.Tensor]:
-        """Yield decision values (n_classes, n_classes, rows) for chunks of rows.
-
-        The value of the pair (i, j), i < j, is positive for class i: the sum of coefficient times
-        kernel over both classes' support vectors, plus the pair's intercept. A product of matrices
-        gives what one class's support vectors add to all of its pairs.
-        """
+    def _machine(self, X: NDArray[np.floating]) -> Iterator[tuple[Pairs, torch.Tensor]]:
+        """Yield all pairs, and kernel values (n_SV, rows), for chunks of rows."""
         keep_memory()
-        count = len(self.classes_)
-        coefficients, intercept = self.dual_coef_, self.intercept_
-        if count == 2:  # scikit-learn turned the signs of two classes' numbers
-            coefficients, intercept = -coefficients, -intercept
-        constant = torch.zeros(count, count, 1, dtype=torch.float64)
-        constant[tuple(np.triu_indices(count, 1))] = torch.from_numpy(intercept)[:, None]
-        constant = constant + constant.transpose(0, 1)
-        ends = np.cumsum(self.n_support_)
-        spans = [slice(end - own, end) for end, own in zip(ends, self.n_support_, strict=True)]
-        against = [  # against class j lies in row j - 1 for j > i, else in row j; none against i
-            torch.from_numpy(np.insert(coefficients[:, span], i, 0.0, axis=0))
-            for i, span in enumerate(spans)
-        ]
-        squares = _squares(self.support_vectors_)
-        step = max(16, _CHUNK_BYTES // (8 * max(len(self.support_vectors_), count * count)))
-        space = torch.empty(count * count * min(step, len(X)), dtype=torch.float64)
-        for begin in range(0, len(X), step):
-            rows = X[begin : begin + step]
-            product = products(self.support_vectors_, rows)
-            kernel = torch.from_numpy(self._kernel(product, squares, _squares(rows)))
-            shares = space[: count * count * len(rows)].view(count, count, len(rows))
-            for i, span in enumerate(spans):
-                torch.mm(against[i], kernel[span], out=shares[i])
-            yield shares + shares.transpose(0, 1) + constant
+        dtype = products_dtype(X, self.support_vectors_)
+        pairs, kernel = self._pairs(dtype), self._kernel()
+        squares = squared_lengths(self.support_vectors_)
+        step = max(pairs.step, _CHUNK_BYTES // (dtype.itemsize * max(1, len(squares))))
+        for start in range(0, len(X), step):
+            chunk = X[start : start + step]
+            product = products(self.support_vectors_, chunk, dtype)
+            yield pairs, kernel.of_(product, squares, squared_lengths(chunk))
 
-
-def _by_pair(values: torch.Tensor) -> Floats:
-    """Return decision values (rows, pairs), the pairs in the order (0, 1), (0, 2), …"""
-    first, second = np.triu_indices(len(values), 1)
-    return np.ascontiguousarray(values.numpy()[first, second].T)
-
-
-def _winners(values: torch.Tensor) -> NDArray[np.intp]:
-    """Return the class that wins the most pairs; the first of equals, as in LIBSVM.
-
-    A value of exactly 0 is a vote for the second class.
-    """
-    count = len(values)
-    is_second = torch.ones(count, count, dtype=torch.bool).tril(-1)[:, :, None]
-    won = (values > 0) ^ is_second
-    won.diagonal().zero_()  # no class meets itself
-    winners: NDArray[np.intp] = won.sum(1, dtype=torch.int16).numpy().argmax(0)
-    return winners
-
-
-def _squares(X: NDArray[np.floating]) -> Floats:
-    squares: Floats = np.einsum("ij,ij->i", X, X, dtype=np.float64)
-    return squares
+    def _pairs(self, dtype: torch.dtype) -> Pairs:
+        sign = -1.0 if len(self.classes_) == 2 else 1.0
+        return Pairs(sign * self.dual_coef_, sign * self.intercept_, self.n_support_, dtype)

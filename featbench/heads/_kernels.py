@@ -1,62 +1,135 @@
-"""Kernel matrices from matrix products: all four kernels are functions of x·z and the norms."""
+"""Gram matrices from products of matrices: all four kernels are functions of x·z and the norms."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 KERNELS = ("linear", "poly", "rbf", "sigmoid")
-_EXACT = 2**31
+_EXACT = 2**33
 """Below so many multiplications products are float64; it takes a second at most."""
+_OFFSET = 100.0
+"""So many times the variance the squared mean may be before float32 products lose too much."""
+_BLOCK = 1024
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.floating]
 
 
-def products(a: NDArray[np.floating], b: NDArray[np.floating]) -> Floats:
-    """Return the inner products of rows, (len(a), len(b)) float64.
-
-    Parameters
-    ----------
-    a, b : ndarray, shape (n, d) and (m, d)
-        Rows. Where float32 rows make a big product, it is made in float32: its rounding, 1e-6 of
-        the rows' lengths, is far below what a solver's tolerance of 1e-3 can see.
-    """
-    big = len(a) * len(b) * a.shape[1] > _EXACT
-    dtype = np.float32 if big and a.dtype == b.dtype == np.float32 else np.float64
-    left, right = (torch.from_numpy(np.ascontiguousarray(one, dtype)) for one in (a, b))
-    product: Floats = (left @ right.T).numpy().astype(np.float64, copy=False)
-    return product
-
-
-def kernel_matrix(
-    product: Floats,
-    squares_a: Floats,
-    squares_b: Floats,
-    kernel: str,
-    *,
-    gamma: float,
-    degree: int,
-    coef0: float,
-) -> Floats:
-    """Turn inner products into kernel values, in place.
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel with its numbers, as in LIBSVM (Chang and Lin 2011).
 
     Parameters
     ----------
-    product : ndarray of float64, shape (n, m)
-        x·z; is overwritten.
-    squares_a, squares_b : ndarray of float64, shape (n,) and (m,)
-        Each row's squared length.
-    kernel : str
-        ``linear``; ``poly`` (gamma x·z + coef0) ** degree; ``rbf`` exp(-gamma |x - z|²); or
-        ``sigmoid`` tanh(gamma x·z + coef0): as in LIBSVM (Chang and Lin 2011).
+    name : str
+        ``linear`` x·z; ``poly`` (gamma x·z + coef0) ** degree; ``rbf`` exp(-gamma |x - z|²);
+        ``sigmoid`` tanh(gamma x·z + coef0).
     gamma, degree, coef0 : float, int, float
-        The kernel's numbers.
+        The numbers.
     """
-    values = torch.from_numpy(product)  # its functions take all cores
-    if kernel == "rbf":
-        values.mul_(-2.0).add_(torch.from_numpy(squares_a)[:, None])
-        values.add_(torch.from_numpy(squares_b)).clamp_(min=0.0).mul_(-gamma).exp_()
-    elif kernel == "poly":
-        values.mul_(gamma).add_(coef0).pow_(degree)
-    elif kernel == "sigmoid":
-        values.mul_(gamma).add_(coef0).tanh_()
-    return product
+
+    name: str
+    gamma: float = 1.0
+    degree: int = 3
+    coef0: float = 0.0
+
+    def of_(self, product: torch.Tensor, squares_a: Floats, squares_b: Floats) -> torch.Tensor:
+        """Turn inner products (n, m) into kernel values, in place; squares are |x|², (n,), (m,)."""
+        if self.name == "rbf":
+            a, b = (torch.from_numpy(s).to(product.dtype) for s in (squares_a, squares_b))
+            product.mul_(-2.0).add_(a[:, None]).add_(b).clamp_(min=0.0).mul_(-self.gamma).exp_()
+        elif self.name == "poly":
+            product.mul_(self.gamma).add_(self.coef0).pow_(self.degree)
+        elif self.name == "sigmoid":
+            product.mul_(self.gamma).add_(self.coef0).tanh_()
+        return product
+
+    def diagonal(self, squares: Floats) -> Floats:
+        """Return k(x, x) from |x|², (n,)."""
+        if self.name == "rbf":
+            return np.ones_like(squares)
+        own = torch.from_numpy(squares.copy())
+        values: Floats = self.of_(own, squares, squares).numpy()
+        return values
+
+
+def squared_lengths(X: Rows) -> Floats:
+    """Return |x|² of each row of X (n, d), shape (n,)."""
+    squares: Floats = np.einsum("ij,ij->i", X, X, dtype=np.float64)
+    return squares
+
+
+def products_dtype(a: Rows, b: Rows) -> torch.dtype:
+    """Return in what precision the products of rows (n, d) and (m, d) are made.
+
+    Big ones are made in float32: its rounding, 1e-6 of the rows' lengths, is far below what a
+    solver's tolerance of 1e-3 can see, unless the rows' spread is small beside their mean.
+    """
+    if len(a) * len(b) * a.shape[1] <= _EXACT:
+        return torch.float64
+    mean = b.mean(axis=0, dtype=np.float64)
+    offset = float(mean @ mean)
+    spread = float(squared_lengths(b).mean()) - offset
+    return torch.float32 if offset <= _OFFSET * spread else torch.float64
+
+
+def products(a: Rows, b: Rows, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """Return the inner products of rows (n, d) and (m, d), shape (n, m)."""
+    dtype = dtype or products_dtype(a, b)
+    left, right = _tensor(a, dtype), _tensor(b, dtype)
+    return left @ right.T
+
+
+def own_products(rows: Rows) -> torch.Tensor:
+    """Return the inner products of rows (n, d) with each other, (n, n): one triangle is made."""
+    whole = _tensor(rows, products_dtype(rows, rows))
+    made = torch.empty(len(rows), len(rows), dtype=whole.dtype)
+    for start, end in _blocks(len(rows)):
+        torch.mm(whole[start:end], whole[:end].T, out=made[start:end, :end])
+        made[:start, start:end] = made[start:end, :start].T
+    return made
+
+
+def gram_matrix(rows: Rows, squares: Floats, kernel: Kernel) -> NDArray[np.float32]:
+    """Return kernel values between rows (n, d), (n, n), as single as LIBSVM keeps them.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (n, d)
+        Rows; beside the result a block of it is held, and a copy of the rows in other precision.
+    squares : ndarray of float64, shape (n,)
+        Each row's |x|².
+    kernel : Kernel
+        Which.
+    """
+    whole = _tensor(rows, products_dtype(rows, rows))
+    return _gram(lambda start, end: whole[start:end] @ whole[:end].T, squares, kernel)
+
+
+def gram_of(product: torch.Tensor, squares: Floats, kernel: Kernel) -> NDArray[np.float32]:
+    """Return the same as ``gram_matrix`` from the rows' products (n, n), which stay as they are."""
+    return _gram(lambda start, end: product[start:end, :end].clone(), squares, kernel)
+
+
+def _gram(
+    block: Callable[[int, int], torch.Tensor], squares: Floats, kernel: Kernel
+) -> NDArray[np.float32]:
+    count = len(squares)
+    made = torch.empty(count, count, dtype=torch.float32)
+    for start, end in _blocks(count):
+        made[start:end, :end] = kernel.of_(block(start, end), squares[start:end], squares[:end])
+        made[:start, start:end] = made[start:end, :start].T
+    gram: NDArray[np.float32] = made.numpy()
+    return gram
+
+
+def _blocks(count: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, count, _BLOCK):
+        yield start, min(count, start + _BLOCK)
+
+
+def _tensor(rows: Rows, dtype: torch.dtype) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(rows)).to(dtype)

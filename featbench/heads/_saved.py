@@ -98,6 +98,7 @@ class _HeadFile(BaseModel):
 
     format: int
     head: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
+    core: Annotated[str, Field(max_length=80)]
     settings: Annotated[dict[str, Any], Field(max_length=100)]
     classes: _Classes
     n_features: Annotated[int, Field(ge=1, le=_MOST_FEATURES)]
@@ -137,6 +138,7 @@ def save_head(head: Head, folder: Path) -> None:
     described = {
         "format": FORMAT,
         "head": name,
+        "core": type(head.core_).__name__,
         "settings": {n: _plain(v, n) for n, v in head.get_params(deep=False).items()},
         "classes": _plain_classes(head.classes_, name),
         "n_features": int(head.n_features_in_),
@@ -178,8 +180,7 @@ def load_head(folder: Path) -> Head:
     if ARRAYS not in described.files:
         raise UsageError(f"{path}: files: {ARRAYS} is missing")
     check_names_in(folder, {DESCRIPTION, MODEL, *described.files})
-    head = _unfitted(described, path)
-    core = head._core()
+    head, core = _unfitted(described, path)
     has_arrays = hasattr(core, "set_arrays")
     if has_arrays == (CORE in described.files):
         raise UsageError(f"{path}: files: head {described.head} is kept "
@@ -213,7 +214,7 @@ def _registered_name(head: Head) -> str:
                      "found again; put @register_head(name) on it")  # fmt: skip
 
 
-def _unfitted(described: _HeadFile, path: Path) -> Head:
+def _unfitted(described: _HeadFile, path: Path) -> tuple[Head, Any]:
     """Make the head with its settings; nothing is fitted to try them, since that has no bounds."""
     if described.head not in HEADS:
         raise UsageError(f"{path}: head {described.head!r} is not known here; install the package "
@@ -230,10 +231,12 @@ def _unfitted(described: _HeadFile, path: Path) -> Head:
     if not isinstance(head.preprocess, str) or head.preprocess not in _PREPROCESS:
         raise UsageError(f"{path}: settings: preprocess is none of {', '.join(_PREPROCESS)}")
     try:
-        head._core()
+        cores = {type(core).__name__: core for core in head._cores()}
     except Exception as error:  # a third party's _core may do anything with its settings
         raise UsageError(f"{path}: settings: {_reason(error)}") from error
-    return head
+    if described.core not in cores:
+        raise UsageError(f"{path}: core is none of {', '.join(cores)}")
+    return head, cores[described.core]
 
 
 def _read_arrays(path: Path, note: FileNote) -> dict[str, NDArray[Any]]:

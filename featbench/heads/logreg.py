@@ -23,6 +23,8 @@ class LogisticHead(Head):
         At most so many iterations.
     tol : float
         Tolerance of the gradient.
+    calibrate : str, optional
+        ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
 
     def __init__(
@@ -32,12 +34,14 @@ class LogisticHead(Head):
         class_weight: Any = None,
         max_iter: int = 1000,
         tol: float = 1e-4,
+        calibrate: str | None = None,
     ) -> None:
         self.C = C
         self.preprocess = preprocess
         self.class_weight = class_weight
         self.max_iter = max_iter
         self.tol = tol
+        self.calibrate = calibrate
 
     def _core(self) -> LogisticRegression:
         return LogisticRegression(**self._core_settings())

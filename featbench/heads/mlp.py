@@ -39,6 +39,8 @@ class MLPHead(Head):
         ``none``, ``standardise``, ``l2`` or ``whiten``.
     random_state : int
         Seeds the weights and the order of the rows.
+    calibrate : str, optional
+        ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class MLPHead(Head):
         dropout: float = 0.2,
         preprocess: str = "standardise",
         random_state: int | None = 0,
+        calibrate: str | None = None,
     ) -> None:
         self.hidden = hidden
         self.epochs = epochs
@@ -60,6 +63,7 @@ class MLPHead(Head):
         self.dropout = dropout
         self.preprocess = preprocess
         self.random_state = random_state
+        self.calibrate = calibrate
 
     def _core(self) -> "TorchMLP":
         return TorchMLP(**self._core_settings())

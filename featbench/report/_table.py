@@ -28,12 +28,29 @@ def _interval(result: Result) -> str:
 
 def _method(result: Result) -> str:
     warm = result.settings.get("warm_start")
-    return f"{result.method} from {warm}" if warm else result.method
+    approximate = " (approximate)" if result.approximate else ""
+    return f"{result.method} from {warm}" if warm else result.method + approximate
 
 
 def _given(result: Result) -> str:
     given = {k: v for k, v in result.given.items() if k not in ("warm_start", "random_state")}
-    return ", ".join(f"{k}={v}" for k, v in given.items())
+    settings = ", ".join(f"{k}={v}" for k, v in given.items())
+    if not result.ledger:
+        return settings
+    return f"{settings or 'defaults'} (best of {len(result.ledger)})"
+
+
+def _log_loss(result: Result) -> str:
+    if result.test_log_loss is None:
+        return NONE
+    before = result.test_log_loss_uncalibrated
+    return f"{result.test_log_loss:.3f}" + ("" if before is None else f" (was {before:.3f})")
+
+
+def _extraction(result: Result) -> str:
+    """Return the time without the cache; none where a file held the features."""
+    from_file = result.cut == "classifier" and not result.rows_computed + result.rows_cached
+    return NONE if from_file else f"{result.extract_seconds_cold:.1f}"
 
 
 def _published(result: Result) -> str:
@@ -55,10 +72,11 @@ COLUMNS: dict[str, Callable[[Result], str]] = {
     "a class": lambda r: NONE if r.n_per_class is None else str(r.n_per_class),
     "test %": lambda r: "failed" if r.status != "ok" else _percent(r.test_accuracy),
     "95% interval": _interval,
+    "log-loss": _log_loss,
     "train %": lambda r: _percent(r.train_accuracy),
     "published %": _published,
     "trainable": lambda r: _count(r.parameters_trainable),
-    "extract s": lambda r: f"{r.extract_seconds_cold:.1f}",
+    "extract s": _extraction,
     "fit s": lambda r: f"{r.fit_seconds:.1f}",
     "run": lambda r: r.run_id[:6],
 }
@@ -75,6 +93,8 @@ def rows_of(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
 def _tells(name: str, cells: Sequence[str]) -> bool:
     if name in ("seed", "split seed", "a class"):
         return len(set(cells)) > 1
+    if name == "log-loss":  # where probabilities were asked for
+        return any("was" in cell for cell in cells)
     if name in ("settings", "published %"):
         return any(cell not in ("", NONE) for cell in cells)
     return True

@@ -125,4 +125,4 @@ def test_the_command(featbench: Callable[..., Said], scenes: Path, tmp_path: Pat
     archive = zipped(scenes, tmp_path / "s.zip")
     assert featbench("data", "check", archive, "--fix-splits", "x.csv").code == 2
     fitted = featbench("fit", "--head", "logreg", "--backbone", "lenet5", "--data", scenes)
-    assert "train and test share 1 pictures" in fitted.err
+    assert "train and test share 1 images" in fitted.err

@@ -91,6 +91,20 @@ attacks(
         lambda f, c: put_arrays(f, preprocess_explained_variance_=-np.ones(4)), "below 0"),
 )  # fmt: skip
 attacks(
+    "svm-linear",  # calibrated
+    a_temperature_of_zero=(lambda f, c: put_arrays(f, own_temperature=np.array(0.0)), "above 0"),
+    a_temperature_not_finite=(
+        lambda f, c: put_arrays(f, own_temperature=np.array(np.inf)), "temperature"),
+    a_temperature_for_each=(lambda f, c: put_arrays(f, own_temperature=np.ones(3)), "temperature"),
+    no_temperature=(lambda f, c: put_arrays(f, own_temperature=None), "temperature"),
+    a_calibration_nobody_knows=(lambda f, c: describe(f, settings__calibrate="x"), "is none of"),
+    a_calibration_that_is_a_list=(lambda f, c: describe(f, settings__calibrate=[]), "is none of"),
+    another_calibration=(lambda f, c: describe(f, settings__calibrate="platt"), "calibration"),
+    calibration_left_out=(lambda f, c: describe(f, settings__calibrate=None), "is not known"),
+    a_core_nobody_knows=(lambda f, c: describe(f, core="os.system"), "core is none of"),
+    another_core=(lambda f, c: describe(f, core="NystroemSVC"), "arrays"),
+)  # fmt: skip
+attacks(
     "mlp",
     a_hidden_layer_of_a_billion=(
         lambda f, c: describe(f, settings__hidden=[10**12]), "weight_0: has shape"),

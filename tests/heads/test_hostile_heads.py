@@ -42,6 +42,8 @@ def genuine(tmp_path_factory: pytest.TempPathFactory, their_head: None) -> dict[
     for name, settings in (("svm-poly", {}), ("mlp", {"hidden": [3]}), ("theirs", {})):
         save_head(create_head(name, **settings).fit(X, Y), folder / name)
     save_head(create_head("svm-rbf", preprocess="whiten").fit(X, Y), folder / "svm-rbf")
+    calibrated = create_head("svm-linear", calibrate="temperature")
+    save_head(calibrated.fit(X, Y), folder / "svm-linear")
     return {path.name: path for path in folder.iterdir()}
 
 

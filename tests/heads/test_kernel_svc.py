@@ -1,18 +1,24 @@
 """KernelSVC gives SVC's labels: every kernel, C and class weight, on real data and awkward data."""
 
+import time
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import check_estimator
 
-from featbench.heads import _kernels
-from featbench.heads._kernel_svc import KernelSVC
+from featbench.errors import UsageError
+from featbench.heads import KernelSVC, _kernels, _one_vs_one, _pairs, _smo
+from featbench.heads._one_vs_one import gram_bytes, group_classes
+from featbench.machine import limit_memory
 
 KERNELS = ["linear", "poly", "rbf", "sigmoid"]
 LOADERS = {"digits": load_digits, "iris": load_iris, "wine": load_wine,
@@ -106,10 +112,112 @@ def test_float32_rows_and_chunks_change_no_label(monkeypatch: pytest.MonkeyPatch
     whole = KernelSVC().fit(X, y)
     scores = whole.decision_function(X_test)
     monkeypatch.setattr("featbench.heads._kernel_svc._CHUNK_BYTES", 1)
+    monkeypatch.setattr(_pairs, "_SHARES_BYTES", 1)
     np.testing.assert_allclose(whole.decision_function(X_test), scores, rtol=1e-9)
     monkeypatch.setattr(_kernels, "_EXACT", 0)
     small = KernelSVC().fit(X.astype(np.float32), y)
     assert np.array_equal(small.predict(X_test.astype(np.float32)), whole.predict(X_test))
+
+
+@pytest.mark.parametrize("C", [0.01, 1.0, 100.0])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_solver_makes_libsvms_very_steps(kernel: str, C: float) -> None:
+    X, y = load_digits(return_X_y=True)
+    (X, y), _ = halves(X / 16, y)
+    ours, theirs = KernelSVC(C=C, kernel=kernel).fit(X, y), SVC(C=C, kernel=kernel).fit(X, y)
+    assert np.array_equal(ours.n_iter_, theirs.n_iter_)
+    assert np.array_equal(ours.support_, theirs.support_)
+    np.testing.assert_allclose(ours.dual_coef_, theirs.dual_coef_, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_pair_too_big_for_a_matrix_of_its_own_is_solved_the_same(
+    kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(2300, 4)), rng.integers(0, 2, 2300)
+    X[y == 1] += 0.8
+    settings = {"kernel": kernel, "C": 0.5}
+    ours, theirs = KernelSVC(**settings).fit(X, y), SVC(**settings).fit(X, y)
+    assert len(X) > _smo._SMALL
+    assert theirs.n_iter_[0] > (1000 if kernel != "sigmoid" else 100)  # it has shrunk
+    assert np.array_equal(ours.n_iter_, theirs.n_iter_)
+    assert np.array_equal(ours.predict(X), theirs.predict(X))
+
+
+@pytest.mark.parametrize("groups", [3, 4, 5])
+def test_blocks_of_classes_give_what_one_gram_matrix_gives(groups: int) -> None:
+    X, y = load_digits(return_X_y=True)
+    (X, y), (X_test, _) = halves(X, y)
+    whole = KernelSVC().fit(X, y)
+    limit = gram_bytes(2 * (len(X) // groups + 20))
+    assert 1 < len(group_classes(np.bincount(y), limit)) <= groups + 1
+    with limit_memory(limit):
+        parts = KernelSVC().fit(X, y)
+    assert np.array_equal(parts.support_, whole.support_)
+    np.testing.assert_allclose(parts.dual_coef_, whole.dual_coef_, rtol=1e-5, atol=1e-6)
+    assert np.array_equal(parts.predict(X_test), whole.predict(X_test))
+
+
+@pytest.mark.parametrize("sizes", [[5, 5, 5, 5], [50, 1, 1, 1, 1, 1], [40, 20, 10, 5], [1] * 30])
+def test_any_two_groups_fit(sizes: list[int]) -> None:
+    first, second = sorted(sizes)[-2:][::-1]
+    for rows in range(first + second, sum(sizes)):
+        groups = group_classes(sizes, gram_bytes(rows))
+        assert sorted(c for group in groups for c in group) == list(range(len(sizes)))
+        totals = sorted(sum(sizes[c] for c in group) for group in groups)
+        assert sum(totals[-2:]) <= rows
+
+
+def test_two_classes_over_the_limit_are_refused_with_what_would_be_needed() -> None:
+    X, y = load_iris(return_X_y=True)
+    with (
+        limit_memory(gram_bytes(99)),
+        pytest.raises(UsageError, match=r"100 rows needs .*--memory.*--approximate"),
+    ):
+        KernelSVC().fit(X, y)
+
+
+def test_what_does_not_converge_is_told() -> None:
+    X, y = load_breast_cancer(return_X_y=True)
+    with pytest.warns(ConvergenceWarning, match="max_iter=3"):
+        head = KernelSVC(max_iter=3).fit(X, y)
+    assert head.fit_status_ == 1
+    assert head.n_iter_.tolist() == [3]
+    assert KernelSVC().fit(X, y).fit_status_ == 0
+
+
+def test_an_interrupt_ends_the_threads_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def endless(*given: Any) -> None:
+        stop = given[9]
+        started.append(stop)
+        while not stop[0]:
+            time.sleep(0.001)
+
+    def interrupted(self: Any) -> None:
+        while not started:
+            time.sleep(0.001)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_one_vs_one, "solve_pairs", endless)
+    monkeypatch.setattr("concurrent.futures.Future.result", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        KernelSVC().fit(*load_iris(return_X_y=True))
+    assert started[0][0] == 1
+
+
+def test_rows_far_from_the_origin_keep_their_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = load_iris(return_X_y=True)
+    monkeypatch.setattr(_kernels, "_EXACT", 0)
+    far = (X + 1000.0).astype(np.float32)
+    ours, theirs = KernelSVC(gamma=0.5).fit(far, y), SVC(gamma=0.5).fit(far.astype(np.float64), y)
+    assert np.array_equal(ours.predict(far), theirs.predict(far))
+    np.testing.assert_allclose(
+        ours.decision_function(far), theirs.decision_function(far), rtol=1e-3, atol=2e-3
+    )
 
 
 def test_bad_input_says_what_is_wrong() -> None:
@@ -118,6 +226,13 @@ def test_bad_input_says_what_is_wrong() -> None:
         KernelSVC(kernel="cubic").fit(X, y)
     with pytest.raises(ValueError, match="gamma='wide'"):
         KernelSVC(gamma="wide").fit(X, y)
+    for bad in ({"C": 0}, {"C": -1.0}, {"tol": 0.0}, {"max_iter": -2}, {"coef0": np.nan}):
+        with pytest.raises(ValueError, match=f"{next(iter(bad))}="):
+            KernelSVC(**bad).fit(X, y)
+    with pytest.raises(ValueError, match="decision_function_shape='both'"):
+        KernelSVC(decision_function_shape="both").fit(X, y)
+    with pytest.raises(ValueError, match="non-zero"):
+        KernelSVC().fit(X, y, np.zeros(len(X)))
     with pytest.raises(ValueError, match="NaN"):
         KernelSVC().fit(np.where(X > 7, np.nan, X), y)
     with pytest.raises(ValueError, match="number of classes"):

@@ -20,6 +20,7 @@ import featbench
 from featbench.errors import FeatbenchError, UsageError
 from featbench.heads import HEADS, Head, create_head, load_head, register_head, save_head
 from featbench.heads._skops_core import TRUSTED
+from featbench.machine import limit_memory
 
 THEIRS = [name for name in TRUSTED if not name.endswith("LabelBinarizer")]
 MODULE = f"""
@@ -93,6 +94,19 @@ def test_every_head_says_the_same_in_a_fresh_process(
             folder = f"{name}-{kind}-{preprocess}"
             save_head(head, tmp_path / folder)
             expected[folder] = said(head, rows)
+    for name in ("svm-poly", "logreg"):
+        for calibrate in ("temperature", "platt"):
+            for kind in ("text", "two"):
+                head = create_head(name, calibrate=calibrate).fit(X, labels[kind])
+                folder = f"{name}-{kind}-{calibrate}"
+                save_head(head, tmp_path / folder)
+                expected[folder] = said(head, rows)
+                assert "predict_proba" in expected[folder]
+    with limit_memory(100):
+        head = create_head("svm-rbf", approximate=True).fit(X, words)
+    assert head.core_.approximation
+    save_head(head, tmp_path / "approximate")
+    expected["approximate"] = said(head, rows)
     here = {**os.environ, "PYTHONPATH": str(Path(featbench.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=False,
                           cwd=tmp_path, env=here)  # fmt: skip

@@ -1,0 +1,61 @@
+"""What commands that compute begin and end with: a session, one run, what was left out."""
+
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from featbench.cli._console import ConsoleReporter, one_line
+from featbench.progress import SILENT, Reporter
+
+if TYPE_CHECKING:
+    from featbench.experiments import Run, Session, Settled
+
+
+def make_reporter(quiet: bool, chosen: "Settled") -> Reporter:
+    reporter = SILENT if quiet else ConsoleReporter()
+    for line in chosen.said:
+        reporter.say(line)
+    return reporter
+
+
+def open_session(
+    chosen: "Settled", device: str, quiet: bool, strict: bool = False, memory: int | None = None
+) -> "Session":
+    from featbench.experiments import Session
+
+    return Session(
+        cache=chosen.cache,
+        results=chosen.results,
+        device=device,
+        strict=strict,
+        memory=memory,
+        command=shlex.join(["featbench", *sys.argv[1:]]),
+        reporter=make_reporter(quiet, chosen),
+    )
+
+
+def run_one(run: "Run", session: "Session", again: bool, as_json: bool) -> None:
+    result = session.run(run, again=again)
+    print(result.model_dump_json() if as_json else one_line(result))
+    warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
+    finish(bool(result.n_skipped or session.problems))
+
+
+def warn_skipped(skipped: dict[str, str], listed: Path, most: int = 10) -> None:
+    """Name the images that were left out, and why; say where all of them are listed."""
+    from featbench.untrusted import shown
+
+    lines: Iterable[Any] = list(skipped.items())[:most]
+    for name, reason in lines:
+        print(f"skipped {shown(name)}: {shown(reason)}", file=sys.stderr)
+    if len(skipped) > most:
+        print(f"skipped {len(skipped) - most} more: see {listed}", file=sys.stderr)
+
+
+def finish(something_to_look_at: bool) -> None:
+    if something_to_look_at:
+        raise typer.Exit(3)

@@ -1,0 +1,194 @@
+"""Choosing a head's settings on held-out images, before the test split is read."""
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from featbench.datasets import Split, split_off
+from featbench.errors import UsageError
+from featbench.experiments._rows import Rows
+from featbench.extraction import FeatureSplit
+from featbench.heads import Candidate, Head, best_of, refitted, search_space, tune
+from featbench.progress import Reporter
+
+Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
+SHARE = 0.2
+"""Of each class of train, held out to choose on where the source has no val split."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How settings are chosen.
+
+    Parameters
+    ----------
+    tune : int or str
+        So many candidates drawn at random from the head's space, or ``grid`` for all of it; 0 is
+        no choice at all.
+    folds : int, optional
+        Score on so many folds of train and val.
+    validation : float, optional
+        Score on about this share of each class of train and val; by default on the source's val
+        split, or on a fifth of train where there is none.
+    """
+
+    tune: int | str = 0
+    folds: int | None = None
+    validation: float | None = None
+
+    def __post_init__(self) -> None:
+        is_count = isinstance(self.tune, int) and not isinstance(self.tune, bool) and self.tune >= 0
+        if not is_count and self.tune != "grid":
+            raise UsageError(f"tune {self.tune!r}: expected a number of candidates, or grid")
+        for name in ("folds", "validation"):
+            if getattr(self, name) is not None and not self.tune:
+                raise UsageError(f"{name} goes with tune: without it nothing is chosen")
+        if self.folds is not None and self.validation is not None:
+            raise UsageError("folds and validation are two ways to score candidates: give one")
+        if self.folds is not None and self.folds < 2:
+            raise UsageError(f"folds {self.folds}: expected 2 or more")
+        if self.validation is not None and not 0 < self.validation < 1:
+            raise UsageError(f"validation {self.validation}: expected a share between 0 and 1")
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is part of a run's identity; nothing where nothing is chosen."""
+        return vars(self) if self.tune else {}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What came of a choice.
+
+    Parameters
+    ----------
+    head : Head
+        Unfitted, with the settings that were best.
+    candidates : list of Candidate
+        All of them, in the order of the draw.
+    accuracy : float
+        The best one's mean accuracy on the rows held out.
+    n_val : int
+        Different rows that were held out.
+    """
+
+    head: Head
+    candidates: list[Candidate]
+    accuracy: float
+    n_val: int
+
+
+def choose(
+    selection: Selection,
+    name: str,
+    fixed: dict[str, Any],
+    rows: Rows,
+    *,
+    seed: int,
+    split_seed: int,
+    reporter: Reporter,
+) -> Chosen:
+    """Try a head's candidates on rows held out of train and val.
+
+    Parameters
+    ----------
+    selection : Selection
+        How.
+    name : str
+        The head.
+    fixed : dict
+        Settings that are given.
+    rows : Rows
+        Of every split; test is not looked at.
+    seed, split_seed : int
+        For the draw, and for what is held out.
+    reporter : Reporter
+        Shows progress, and is told of candidates that failed or did not converge.
+
+    Raises
+    ------
+    UsageError
+        When nothing could be held out, or the head has nothing to tune.
+    FeatbenchError
+        When no candidate can be chosen.
+    """
+    count = selection.tune if isinstance(selection.tune, int) else None
+    heads = search_space(name, fixed, count, seed)
+    pool = with_validation_rows(rows)
+    folds = _folds(selection, rows, pool, split_seed)
+    train = pool.train
+    with reporter.bar(f"{name}: trying settings", len(heads) * len(folds), unit="fits") as bar:
+        candidates = tune(heads, train.X, train.y, folds, lambda: bar.advance(1))
+    for one in candidates:
+        if one.problem:
+            reporter.say(f"{name} ({_settings(one.head, fixed)}): {one.problem}; not chosen")
+    best = best_of(candidates)
+    held_out = len(np.unique(np.concatenate([held for _, held in folds])))
+    reporter.say(f"{name}: {_settings(best.head, fixed)} is best of {len(candidates)} "
+                 f"({100 * best.accuracy:.1f}% of {held_out:,} held out)")  # fmt: skip
+    return Chosen(refitted(best), candidates, best.accuracy, held_out)
+
+
+def _settings(head: Head, fixed: dict[str, Any]) -> str:
+    searched = {k: v for k, v in head.get_params(deep=False).items()
+                if k in type(head).space and k not in fixed}  # fmt: skip
+    return ", ".join(f"{k}={v}" for k, v in searched.items())
+
+
+def with_validation_rows(rows: Rows) -> Rows:
+    """Return the rows with val put into train."""
+    if "val" not in rows.parts:
+        return rows
+    train, val = rows.parts["train"], rows.parts["val"]
+    both = FeatureSplit(
+        np.concatenate([train.X, val.X]), np.concatenate([train.y, val.y]), (*train.ids, *val.ids)
+    )
+    splits = rows.dataset.splits
+    dataset = rows.dataset.with_splits(
+        {"train": splits["train"] + splits["val"], "test": splits["test"]}
+    )
+    return replace(rows, dataset=dataset, parts={"train": both, "test": rows.parts["test"]})
+
+
+def _folds(selection: Selection, rows: Rows, pool: Rows, split_seed: int) -> list[Fold]:
+    """Return rows of the pool to fit on and to score on."""
+    split = pool.dataset.train
+    everything = np.arange(len(split))
+    own = len(rows.train.y)
+    if selection.folds is not None:
+        folds = _cross_validation(split, selection.folds, split_seed)
+    elif selection.validation is None and own < len(everything):
+        folds = [(everything[:own], everything[own:])]
+    else:
+        share = SHARE if selection.validation is None else selection.validation
+        _, taken = split_off(split, share, seed=split_seed, purpose="val")
+        is_taken = np.isin(np.array(split.ids, dtype=object), np.array(taken.ids, dtype=object))
+        folds = [(everything[~is_taken], everything[is_taken])]
+    for train, held_out in folds:
+        if not len(held_out) or len(np.unique(split.labels[train])) < 2:
+            raise UsageError(
+                f"{pool.dataset.source}: too few {pool.dataset.item}s to choose settings on: of "
+                f"{len(split)}, {len(held_out)} would be held out; leave --tune out, add more, or "
+                "set --folds or --validation"
+            )
+    return folds
+
+
+def _cross_validation(split: Split, folds: int, split_seed: int) -> list[Fold]:
+    """Return stratified folds; what belongs to one group is on one side."""
+    if len(split) < folds:
+        raise UsageError(f"folds {folds}: there are only {len(split)} to train on")
+    kind = StratifiedKFold if split.groups is None else StratifiedGroupKFold
+    with warnings.catch_warnings():  # a class smaller than the number of folds is missing in some
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        try:
+            return list(
+                kind(folds, shuffle=True, random_state=split_seed).split(
+                    np.zeros(len(split)), split.labels, split.groups
+                )
+            )
+        except ValueError as error:
+            raise UsageError(f"folds {folds}: {error}") from error

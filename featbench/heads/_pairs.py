@@ -1,0 +1,144 @@
+"""What all pairs of classes of a one-vs-one machine say of rows, at once."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from featbench.heads._compiled import compiled
+from featbench.heads._kernels import Floats
+
+_SHARES_BYTES = 10 * 2**20  # they stay in a core's cache while they are counted
+
+
+class Pairs:
+    """A trained machine's coefficients, laid out for products of matrices.
+
+    Parameters
+    ----------
+    dual_coef : ndarray of float64, shape (n_classes - 1, n_SV)
+        As SVC's with more than two classes; positive is the pair's first class.
+    intercept : ndarray of float64, shape (n_pairs,)
+        One a pair, in the order (0, 1), (0, 2), …
+    n_support : ndarray of int, shape (n_classes,)
+        Support vectors of each class.
+    dtype : torch.dtype
+        Of the kernel values to come.
+    """
+
+    def __init__(
+        self, dual_coef: Floats, intercept: Floats, n_support: NDArray[Any], dtype: torch.dtype
+    ) -> None:
+        self.intercept = intercept
+        self._count, self._dtype = len(n_support), dtype
+        starts = np.cumsum(n_support) - n_support
+        sizes = np.where(n_support > 0, np.ceil(np.log2(np.maximum(n_support, 1))), -1)
+        self._buckets = []  # classes of like size share a product; the smaller are filled with 0
+        for size in np.unique(sizes):
+            classes = np.flatnonzero(sizes == size)
+            width = max(1, int(n_support[classes].max()))
+            inside = np.arange(width) < n_support[classes][:, None]
+            places = np.where(inside, starts[classes][:, None] + np.arange(width), 0)
+            weights = np.zeros((len(classes), self._count, width))
+            for row, c in enumerate(classes):  # against class j lies in row j - 1 for j > c
+                own = slice(starts[c], starts[c] + n_support[c])
+                weights[row, :, : n_support[c]] = np.insert(dual_coef[:, own], c, 0.0, axis=0)
+            self._buckets.append(
+                (torch.from_numpy(classes), torch.from_numpy(places),
+                 torch.from_numpy(weights).to(dtype))
+            )  # fmt: skip
+
+    @property
+    def step(self) -> int:
+        """How many rows are looked at together."""
+        size = self._count**2 * (4 if self._dtype == torch.float32 else 8)
+        return min(2048, max(8, _SHARES_BYTES // size))
+
+    def shares(self, kernel: torch.Tensor) -> NDArray[Any]:
+        """Return what class i's support vectors add to its pair with j, (i, j, rows).
+
+        ``kernel`` holds the support vectors' kernel values with the rows, (n_SV, rows).
+        """
+        if len(self._buckets) == 1:  # all classes, in order
+            _, places, weights = self._buckets[0]
+            values = torch.bmm(weights, kernel[places])
+        else:
+            values = torch.empty(self._count, self._count, kernel.shape[1], dtype=self._dtype)
+            for classes, places, weights in self._buckets:
+                values[classes] = torch.bmm(weights, kernel[places])
+        found: NDArray[Any] = values.numpy()
+        return found
+
+    def votes(self, kernel: torch.Tensor) -> NDArray[np.int32]:
+        """Return how many pairs each class wins, (rows, n_classes)."""
+
+        def count(shares: NDArray[Any]) -> NDArray[Any]:
+            won: NDArray[np.int32] = np.zeros((self._count, shares.shape[2]), np.int32)
+            _count_votes(shares, self.intercept, won)
+            return won.T
+
+        return self._each(kernel, count)
+
+    def winners(self, kernel: torch.Tensor) -> NDArray[np.intp]:
+        """Return the class that wins most pairs, (rows,); the first of equals, as in LIBSVM."""
+        winners: NDArray[np.intp] = self.votes(kernel).argmax(1)
+        return winners
+
+    def look(
+        self, kernel: torch.Tensor, say: Callable[[torch.Tensor], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """Return what ``say`` makes of decision values (n_classes, n_classes, rows), symmetric."""
+        first, second = np.triu_indices(self._count, 1)
+        constant = torch.zeros(self._count, self._count, 1, dtype=self._dtype)
+        constant[first, second, 0] = torch.from_numpy(self.intercept).to(self._dtype)
+        constant = constant + constant.transpose(0, 1)
+
+        def whole(shares: NDArray[Any]) -> NDArray[Any]:
+            values = torch.from_numpy(shares)
+            return say(values + values.transpose(0, 1) + constant)
+
+        return self._each(kernel, whole)
+
+    def values(self, kernel: torch.Tensor) -> Floats:
+        """Return decision values (rows, n_pairs), positive for the pair's first class."""
+
+        def combine(shares: NDArray[Any]) -> NDArray[Any]:
+            values = np.empty((len(self.intercept), shares.shape[2]))
+            _decide(shares, self.intercept, values)
+            return values.T
+
+        return self._each(kernel, combine)
+
+    def _each(
+        self, kernel: torch.Tensor, look: Callable[[NDArray[Any]], NDArray[Any]]
+    ) -> NDArray[Any]:
+        return np.concatenate([look(self.shares(part)) for part in self._parts(kernel)])
+
+    def _parts(self, kernel: torch.Tensor) -> Iterator[torch.Tensor]:
+        for start in range(0, kernel.shape[1], self.step):
+            yield kernel[:, start : start + self.step]
+
+
+@compiled
+def _count_votes(shares, intercept, won):  # type: ignore[no-untyped-def]
+    """Count votes; a value of exactly 0 is one for the second class, as in LIBSVM."""
+    pair = 0
+    for i in range(len(shares)):
+        for j in range(i + 1, len(shares)):
+            for r in range(shares.shape[2]):
+                first = shares[i, j, r] + shares[j, i, r] + intercept[pair] > 0
+                won[i, r] += first
+                won[j, r] += not first
+            pair += 1
+
+
+@compiled
+def _decide(shares, intercept, values):  # type: ignore[no-untyped-def]
+    pair = 0
+    for i in range(len(shares)):
+        for j in range(i + 1, len(shares)):
+            for r in range(shares.shape[2]):
+                values[pair, r] = shares[i, j, r] + shares[j, i, r] + intercept[pair]
+            pair += 1
