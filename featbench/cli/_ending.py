@@ -47,9 +47,11 @@ def run_one(run: "Run", session: "Session", again: bool, as_json: bool) -> None:
 
 def warn_skipped(skipped: dict[str, str], listed: Path, most: int = 10) -> None:
     """Name the images that were left out, and why; say where all of them are listed."""
+    from featbench.untrusted import shown
+
     lines: Iterable[Any] = list(skipped.items())[:most]
     for name, reason in lines:
-        print(f"skipped {name}: {reason}", file=sys.stderr)
+        print(f"skipped {shown(name)}: {shown(reason)}", file=sys.stderr)
     if len(skipped) > most:
         print(f"skipped {len(skipped) - most} more: see {listed}", file=sys.stderr)
 

@@ -4,6 +4,7 @@ from featbench.datasets._audit import Audit, audit, fixed_splits
 from featbench.datasets._class_folders import SPLIT_NAMES
 from featbench.datasets._dataset import Dataset, Picture, Split
 from featbench.datasets._decode import Raw, decode, decoder_version, digest
+from featbench.datasets._given import GIVEN, given_images
 from featbench.datasets._index import use_index
 from featbench.datasets._load import data_root, load_dataset
 from featbench.datasets._registry import DATASETS, register_dataset
@@ -11,6 +12,7 @@ from featbench.datasets._splits import settle_splits, split_off, with_validation
 
 __all__ = [
     "DATASETS",
+    "GIVEN",
     "SPLIT_NAMES",
     "Audit",
     "Dataset",
@@ -22,6 +24,7 @@ __all__ = [
     "decode",
     "decoder_version",
     "digest",
+    "given_images",
     "fixed_splits",
     "load_dataset",
     "register_dataset",

@@ -48,9 +48,9 @@ def from_class_folders(
     UsageError
         When there are no images in class folders.
     """
-    files = {parts: p for path, p in pictures.items() if (parts := _seen(path))}
+    files = {parts: p for path, p in pictures.items() if (parts := seen(path))}
     images = {parts: p for parts, p in files.items() if parts[-1].lower().endswith(IMAGE_SUFFIXES)}
-    tree = {parts for folder in folders if (parts := _seen(folder))}
+    tree = {parts for folder in folders if (parts := seen(folder))}
     wrapped = _wrappers(images)
     depth = len(wrapped)
     tops = {parts[depth] for parts in images if len(parts) > depth + 2}
@@ -108,7 +108,7 @@ def from_class_folders(
     return Dataset(name, source, tuple(classes), splits, tuple(notices), tuple(problems), inner)
 
 
-def _seen(path: str) -> Parts | None:
+def seen(path: str) -> Parts | None:
     """Split a path; None for what a person would not see: hidden files, a system's leftovers."""
     folder, _, name = path.rpartition("/")
     above = _seen_folder(folder) if folder else ()
@@ -119,7 +119,7 @@ def _seen(path: str) -> Parts | None:
 
 @functools.lru_cache(4096)
 def _seen_folder(folder: str) -> Parts | None:
-    return _seen(folder)
+    return seen(folder)
 
 
 @functools.lru_cache(4096)

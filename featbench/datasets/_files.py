@@ -20,8 +20,8 @@ from featbench.errors import UsageError
 _DRIVE = re.compile(r"[A-Za-z]:/")
 
 
-def from_folder(path: Path) -> Dataset:
-    """Read a folder of class folders; links to folders are followed, but never in a circle."""
+def walk_folder(path: Path) -> tuple[dict[str, FilePicture], set[str]]:
+    """Return files and folders by their path below; links are followed, but never in a circle."""
     files: dict[str, FilePicture] = {}
     folders: set[str] = set()
     for here, inside, names in os.walk(path, followlinks=True):
@@ -31,11 +31,17 @@ def from_folder(path: Path) -> Dataset:
             folders.add(Path(here, folder).relative_to(path).as_posix())
         for file in names:
             files[Path(here, file).relative_to(path).as_posix()] = FilePicture(Path(here, file))
+    return files, folders
+
+
+def from_folder(path: Path) -> Dataset:
+    """Read a folder of class folders."""
+    files, folders = walk_folder(path)
     return from_class_folders(path.resolve().name, str(path), files, folders, path.resolve())
 
 
-def from_zip(path: Path) -> Dataset:
-    """Read a zip of class folders in place: nothing is unpacked."""
+def walk_zip(path: Path) -> tuple[dict[str, ZipPicture], set[str], tuple[str, ...]]:
+    """Return a zip's files and folders by their name, and what was left out, a line each."""
     try:
         archive = Archive.open(path)
     except (zipfile.BadZipFile, OSError) as error:
@@ -55,11 +61,17 @@ def from_zip(path: Path) -> Dataset:
     for folder in {name.rpartition("/")[0] for name in files}:
         parts = folder.split("/")
         folders |= {"/".join(parts[: i + 1]) for i in range(len(parts))}
+    if not unsafe:
+        return files, folders, ()
+    note = f"left out {len(unsafe)} zip members with unsafe names (first: {unsafe[0]!r})"
+    return files, folders, (note,)
+
+
+def from_zip(path: Path) -> Dataset:
+    """Read a zip of class folders in place: nothing is unpacked."""
+    files, folders, left_out = walk_zip(path)
     dataset = from_class_folders(path.stem, str(path), files, folders)
-    if unsafe:
-        note = f"left out {len(unsafe)} zip members with unsafe names (first: {unsafe[0]!r})"
-        dataset = replace(dataset, problems=(*dataset.problems, note))
-    return dataset
+    return replace(dataset, problems=(*dataset.problems, *left_out))
 
 
 def from_table(path: Path) -> Dataset:

@@ -7,6 +7,11 @@ from featbench.lazy import exporter
 if TYPE_CHECKING:
     from featbench.experiments._feature_table import FeatureTable as FeatureTable
     from featbench.experiments._features_file import load_features as load_features
+    from featbench.experiments._model import Answers as Answers
+    from featbench.experiments._model import SavedModel as SavedModel
+    from featbench.experiments._model import find_model as find_model
+    from featbench.experiments._model import load_model as load_model
+    from featbench.experiments._model import save_model as save_model
     from featbench.experiments._project import Choice as Choice
     from featbench.experiments._project import Settled as Settled
     from featbench.experiments._project import remember_extraction as remember_extraction
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from featbench.experiments._session import Session as Session
 
 _HOMES = {
+    "Answers": "_model",
     "Choice": "_project",
     "FINE_TUNE": "_result",
     "FROM_PIXELS": "_result",
@@ -35,14 +41,18 @@ _HOMES = {
     "Result": "_result",
     "ResultStore": "_result",
     "Run": "_run",
+    "SavedModel": "_model",
     "Selection": "_selection",
     "Session": "_session",
     "Settled": "_project",
+    "find_model": "_model",
     "load_features": "_features_file",
+    "load_model": "_model",
     "load_recipe": "_recipe",
     "load_results": "_result",
     "parse_changes": "_recipe",
     "remember_extraction": "_project",
+    "save_model": "_model",
     "settle": "_project",
     "write_project": "_project",
 }

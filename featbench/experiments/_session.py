@@ -16,6 +16,8 @@ from featbench.errors import FeatbenchError, UsageError
 from featbench.experiments._feature_table import NETWORK, WEIGHTS, FeatureTable
 from featbench.experiments._features_file import load_features
 from featbench.experiments._metrics import measure
+from featbench.experiments._model import FOLDER as MODEL
+from featbench.experiments._model import save_model
 from featbench.experiments._result import Predictions, Result, ResultStore
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run, run_id
@@ -24,7 +26,7 @@ from featbench.extraction import Features, FeatureSplit, choose_device, extract
 from featbench.finetune import FineTuneClassifier, Schedule
 from featbench.heads import Head, create_head
 from featbench.machine import limit_memory, peak_memory_mb
-from featbench.networks import Network, create_network
+from featbench.networks import Network, create_network, is_weights_file
 from featbench.progress import SILENT, Reporter
 
 _VERSIONS_OF = ("featbench", "torch", "torchvision", "timm", "scikit-learn", "numpy", "pillow")
@@ -39,6 +41,7 @@ class _Outcome:
     fields: dict[str, Any]
     history: list[dict[str, Any]]
     skipped: tuple[tuple[str, str], ...]
+    head: Head | None = None
 
 
 class Session:
@@ -197,10 +200,25 @@ class Session:
             **outcome.fields,
         }
         result = Result(run_id=name, **fields)
+        self._save_model(name, run, outcome)
         table = outcome.predictions["test"].as_csv(dataset.classes)
         self.store.save(result, table, outcome.history, outcome.skipped)
         self.store.discard(run_id(self._asked(run), ""))  # an earlier failure of the same run
         return result
+
+    def _save_model(self, name: str, run: Run, outcome: _Outcome) -> None:
+        """Save the way from pixels to label; a head that cannot be is told, and its run stands."""
+        if outcome.head is None:
+            return
+        features = self._features[1] if run.network and self._features else None
+        try:
+            save_model(
+                self.store.folder / name / MODEL, outcome.head, run=name, dataset=outcome.dataset,
+                network=self.network(run) if features else None, features=features, seed=run.seed,
+                from_file=is_weights_file(run.weights),
+            )  # fmt: skip
+        except UsageError as error:
+            self._reporter.say(f"run {name}: its model is not saved: {error}")
 
     def run_all(self, runs: Iterable[Run], *, again: bool = False) -> Iterator[Result]:
         """Carry out runs in order; a failed one becomes a Result with its error."""
@@ -299,7 +317,7 @@ class Session:
             "parameters_total": None if backbone is None else backbone + (trainable or 0),
             "parameters_trainable": trainable,
         }
-        return _Outcome(rows.dataset, predictions, fields, [], rows.skipped)
+        return _Outcome(rows.dataset, predictions, fields, [], rows.skipped, head)
 
     @staticmethod
     def _ask_head(head: Head, part: FeatureSplit, n_classes: int) -> Predictions:

@@ -14,9 +14,11 @@ from featbench.extraction._export import export, export_space
 from featbench.extraction._extract import extract, extract_layers
 from featbench.extraction._features import Features, FeatureSplit
 from featbench.extraction._pipeline import Decoder, Item, batches
+from featbench.extraction._pooling import POOLINGS
 from featbench.extraction._spec import FeatureSpec, spec_of
 
 __all__ = [
+    "POOLINGS",
     "PRECISIONS",
     "Decoder",
     "FeatureSpec",

@@ -2,17 +2,21 @@
 
 from featbench.heads._base import HEADS, Head, create_head, register_head
 from featbench.heads._kernel_svc import KernelSVC
+from featbench.heads._saved import FileNote, load_head, save_head
 from featbench.heads._tune import Candidate, best_of, refitted, search_space, tune
 
 __all__ = [
     "HEADS",
     "Candidate",
+    "FileNote",
     "Head",
     "KernelSVC",
     "best_of",
     "create_head",
+    "load_head",
     "refitted",
     "register_head",
+    "save_head",
     "search_space",
     "tune",
 ]

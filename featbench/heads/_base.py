@@ -1,6 +1,7 @@
 """What every head shares: scikit-learn's contract, checks, and a preprocessing of the features."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from featbench.errors import UsageError, did_you_mean
+from featbench.heads._arrays import check_names
 from featbench.heads._calibration import CALIBRATIONS, Calibration, softmax
 from featbench.heads._out_of_fold import calibration_scores, out_of_fold_scores, stratified_folds
 from featbench.registry import Registry
@@ -70,6 +72,10 @@ class Head(ClassifierMixin, BaseEstimator):
         """Return the unfitted classifier for rows with labels y (n,)."""
         return self._core()
 
+    def _cores(self) -> tuple[Any, ...]:
+        """Return every unfitted classifier that ``fit`` may choose from, of different classes."""
+        return (self._core(),)
+
     def memory_needed(self, y: NDArray[Any]) -> str:
         """Return one line on the memory that rows with labels y (n,) need, where it is much."""
         return ""
@@ -78,6 +84,20 @@ class Head(ClassifierMixin, BaseEstimator):
         """Return the settings that are the classifier's own, not the head's."""
         own = ("preprocess", "calibrate")
         return {k: v for k, v in self.get_params(deep=False).items() if k not in own}
+
+    def _own_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what is fitted beside preprocessing and classifier, for saving."""
+        return {} if self.calibrate is None else self.calibration_.get_arrays()
+
+    def _set_own_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take what ``_own_arrays`` gave; raises ValueError where it cannot be that."""
+        if self.calibrate is None:
+            check_names(arrays, ())
+        elif self.calibrate not in tuple(CALIBRATIONS):
+            raise ValueError(f"settings: calibrate is none of {', '.join(CALIBRATIONS)}")
+        else:
+            calibration = CALIBRATIONS[self.calibrate]()
+            self.calibration_ = calibration.set_arrays(arrays, len(self.classes_))
 
     def preprocessor(self) -> Any:
         """Return the unfitted transformer that ``preprocess`` names; raises ValueError."""

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import _ovr_decision_function, check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from featbench.heads._arrays import FLOATS, check_array, check_names
 from featbench.heads._coupling import coupled_scores
 from featbench.heads._kernels import (
     KERNELS,
@@ -225,6 +226,51 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=4,
             )
+
+    def get_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything fitted that prediction needs, but for ``classes_``."""
+        check_is_fitted(self)
+        return {
+            "support_vectors": self.support_vectors_,
+            "dual_coef": self.dual_coef_,
+            "intercept": self.intercept_,
+            "n_support": self.n_support_.astype(np.int64),
+            "gamma": np.array(self.gamma_, dtype=np.float64),
+        }
+
+    def set_arrays(self, arrays: Mapping[str, NDArray[Any]], n_features: int) -> Self:
+        """Take what ``get_arrays`` gave; ``classes_`` is there already.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            ``support_vectors`` (n_SV, n_features), ``dual_coef`` (n_classes - 1, n_SV),
+            ``intercept`` (pairs,), ``n_support`` (n_classes,) and ``gamma`` ().
+        n_features : int
+            Columns of the rows.
+
+        Raises
+        ------
+        ValueError
+            When a name, dtype, shape or value is not as it must be.
+        """
+        self._check_parameters()
+        count = len(self.classes_)
+        check_names(arrays, ("support_vectors", "dual_coef", "intercept", "n_support", "gamma"))
+        own = check_array(arrays, "n_support", (count,), (np.int64,))
+        total = sum(own.tolist())  # Python's: cannot overflow
+        if own.min() < 0 or total < 1:
+            raise ValueError("n_support: expected numbers from 0 up, not all of them 0")
+        vectors = check_array(arrays, "support_vectors", (total, n_features), FLOATS)
+        coefficients = check_array(arrays, "dual_coef", (count - 1, total), (np.float64,))
+        intercept = check_array(arrays, "intercept", (count * (count - 1) // 2,), (np.float64,))
+        gamma = float(check_array(arrays, "gamma", (), (np.float64,)))
+        if gamma < 0:
+            raise ValueError(f"gamma is {gamma}: expected a number from 0 up")
+        self.support_vectors_, self.dual_coef_, self.intercept_ = vectors, coefficients, intercept
+        self.n_support_, self.gamma_ = own, gamma
+        self.n_features_in_ = n_features
+        return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the label of each row of X (n, d), shape (n,)."""

@@ -1,7 +1,8 @@
 """A multilayer perceptron on feature rows; without hidden layers it is softmax regression."""
 
 import copy
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import nn
 from torch.nn import functional
 
+from featbench.heads._arrays import check_array, check_names
 from featbench.heads._base import Head, register_head
 from featbench.machine import flush_denormals, keep_memory
 
@@ -148,6 +150,48 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
             rows = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float64))
             logits: NDArray[np.float64] = copy.deepcopy(self.module_).double()(rows).numpy()
             return logits
+
+    def get_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return each layer's weight (out, in) and bias (out,), float32, from the rows on."""
+        return {
+            f"{kind}_{i}": getattr(layer, kind).detach().cpu().numpy()
+            for i, layer in enumerate(self._linear_layers())
+            for kind in ("weight", "bias")
+        }
+
+    def set_arrays(self, arrays: Mapping[str, NDArray[Any]], n_features: int) -> Self:
+        """Take what ``get_arrays`` gave; ``classes_`` is there already.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            ``weight_0``, ``bias_0``, ``weight_1``, …; a layer of each width in ``hidden``, and one
+            for the classes.
+        n_features : int
+            Columns of the rows.
+
+        Raises
+        ------
+        ValueError
+            When a name, dtype or shape is not as it must be.
+        """
+        widths = [n_features, *self.hidden, len(self.classes_)]
+        names = [f"{kind}_{i}" for i in range(len(widths) - 1) for kind in ("weight", "bias")]
+        check_names(arrays, names)
+        shapes = [s for a, b in itertools.pairwise(widths) for s in ((b, a), (b,))]
+        found = [  # before a layer is made: a shape is no larger than the file
+            check_array(arrays, name, shape, (np.float32,))
+            for name, shape in zip(names, shapes, strict=True)
+        ]
+        with torch.random.fork_rng(devices=[]):
+            self.module_ = self._layers(n_features, len(self.classes_)).eval()
+        with torch.no_grad():
+            for parameter, array in zip(self.module_.parameters(), found, strict=True):
+                parameter.copy_(torch.from_numpy(array.copy()))
+        return self
+
+    def _linear_layers(self) -> list[nn.Linear]:
+        return [layer for layer in self.module_ if isinstance(layer, nn.Linear)]
 
     def parameter_count(self) -> int:
         """Return the number of weights and biases."""

@@ -36,6 +36,9 @@ class _KernelHead(Head):
             return NystroemSVC(self._core())
         return self._core()
 
+    def _cores(self) -> tuple[KernelSVC, NystroemSVC]:
+        return self._core(), NystroemSVC(self._core())
+
     def memory_needed(self, y: NDArray[Any]) -> str:
         """Return one line: the Gram matrix's size, and whether it is made in blocks.
 

@@ -8,6 +8,7 @@ from featbench.networks._network import (
     Network,
     check_network,
     create_network,
+    is_weights_file,
 )
 from featbench.networks._pack import pack
 from featbench.networks._preprocessing import Preprocessing
@@ -33,6 +34,7 @@ __all__ = [
     "check_network",
     "create_network",
     "fuse",
+    "is_weights_file",
     "pack",
     "register_network",
     "register_small",

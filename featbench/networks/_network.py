@@ -354,8 +354,7 @@ def create_network(
         When weights are neither on this machine nor to be downloaded.
     """
     builder = build_timm if name.startswith(PREFIX) else NETWORKS[name]
-    path = Path(weights).expanduser()
-    from_file = path.suffix in (".safetensors", ".pth", ".pt") or os.sep in weights
+    path, from_file = Path(weights).expanduser(), is_weights_file(weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built = builder(name, "random" if from_file else weights)
@@ -366,6 +365,17 @@ def create_network(
             torch.manual_seed(seed)
             replace_classifier(built.module, classes)
     return Network(name, built)
+
+
+def is_weights_file(weights: str) -> bool:
+    """Say whether weights are asked for by a file's path and not by a name.
+
+    Parameters
+    ----------
+    weights : str
+        As in ``create_network``.
+    """
+    return Path(weights).suffix in (".safetensors", ".pth", ".pt") or os.sep in weights
 
 
 def _load_file(module: nn.Module, path: Path) -> None:
