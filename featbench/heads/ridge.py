@@ -15,7 +15,7 @@ from featbench.machine import keep_memory
 
 Floats = NDArray[np.float64]
 
-_ALPHAS = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6)
+_ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 _SELECT = ("error", "squared_error")
 _BLOCK_BYTES = 64 * 2**20
 _EPSILON = float(np.finfo(np.float64).eps)
