@@ -53,14 +53,20 @@ class KNNHead(Head):
     -----
     Of training rows at one distance the earlier one is nearer, and of classes with equal votes
     the first one in ``classes_`` wins. Distances are in double precision, and where rounding
-    could change an order they are computed again, row by row, from differences.
+    could change an order they are computed again, row by row, from differences. ``temperature``
+    is for ``softmax`` alone.
+
+    The defaults are DINO's, and were best or near it on EfficientNet-Lite0's features of
+    grocery-41 and CIFAR-10 (400 a class): test 80.8% and 70.1%, uniform votes 77.7% and 69.8%,
+    euclidean softmax 70.5% and 61.8%. The softmax lets 20 rows vote even where a class has few.
     """
 
     space: ClassVar[dict[str, tuple[Any, ...]]] = {
-        "k": (1, 3, 5, 10, 20, 50),
+        "k": (1, 5, 10, 20, 50),
         "metric": _METRICS,
         "weights": _WEIGHTS,
-        "preprocess": ("standardise", "l2", "whiten"),
+        "temperature": (0.03, 0.07, 0.2),
+        "preprocess": ("standardise", "l2"),
     }
 
     def __init__(
@@ -216,8 +222,8 @@ class BlockedKNN(ClassifierMixin, BaseEstimator):
         every.mul_(-2.0).add_(torch.from_numpy(self._lengths))
         every.add_(torch.from_numpy(lengths)[:, None])
         if self.metric == "cosine":
-            every[:, torch.from_numpy(self._lengths == 0)] = _OF_ZEROS
-            every[torch.from_numpy(lengths == 0)] = _OF_ZEROS
+            every[:, torch.from_numpy(np.flatnonzero(self._lengths == 0))] = _OF_ZEROS
+            every[torch.from_numpy(np.flatnonzero(lengths == 0))] = _OF_ZEROS
         return every
 
     def _again(

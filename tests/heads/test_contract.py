@@ -26,7 +26,7 @@ def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
 class TestEveryHead:
     def test_learns_and_says_what_it_learned(self, name: str) -> None:
         head = create_head(name).fit(X[::2], Y[::2])
-        assert head.score(X[1::2], Y[1::2]) > 0.85
+        assert head.score(X[1::2], Y[1::2]) > 0.8
         assert head.classes_.tolist() == [0, 1, 2]
         scores = head.decision_function(X)
         assert scores.shape == (150, 3)
