@@ -1,7 +1,7 @@
 """What every head shares: scikit-learn's contract, checks, and a preprocessing of the features."""
 
 import warnings
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +10,13 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    has_fit_parameter,
+    validate_data,
+)
 
 from featbench.errors import UsageError, did_you_mean
 from featbench.registry import Registry
@@ -46,6 +52,9 @@ class Head(ClassifierMixin, BaseEstimator):
         What was fitted on the training rows only.
     """
 
+    space: ClassVar[dict[str, tuple[Any, ...]]] = {}
+    """Settings worth searching, each with the values worth trying."""
+
     preprocess: str
 
     def _core(self) -> Any:
@@ -57,7 +66,12 @@ class Head(ClassifierMixin, BaseEstimator):
         own = ("preprocess", "calibrate")
         return {k: v for k, v in self.get_params(deep=False).items() if k not in own}
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        validation: tuple[ArrayLike, ArrayLike] | None = None,
+    ) -> Self:
         """Fit preprocessing and classifier.
 
         Parameters
@@ -66,6 +80,8 @@ class Head(ClassifierMixin, BaseEstimator):
             Feature rows, finite.
         y : array, shape (n,)
             Labels; at least two different ones.
+        validation : (X, y), optional
+            Rows to choose an epoch by, for heads that do; others leave them alone.
 
         Raises
         ------
@@ -83,8 +99,17 @@ class Head(ClassifierMixin, BaseEstimator):
         if self.preprocess not in _PREPROCESS:
             raise ValueError(f"preprocess={self.preprocess!r}: expected {', '.join(_PREPROCESS)}")
         self.preprocess_ = _PREPROCESS[self.preprocess]()
-        self.core_ = self._core().fit(self.preprocess_.fit_transform(X), y)
+        rows, core = self.preprocess_.fit_transform(X), self._core()
+        chosen_by = {}
+        if validation is not None and has_fit_parameter(core, "validation"):
+            chosen_by["validation"] = self._labelled(*validation)
+        self.core_ = core.fit(rows, y, **chosen_by)
         return self
+
+    def _labelled(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        rows, labels = self._rows(X), column_or_1d(y)
+        check_consistent_length(rows, labels)
+        return rows, labels
 
     def _rows(self, X: ArrayLike) -> NDArray[Any]:
         check_is_fitted(self)
@@ -116,7 +141,8 @@ class Head(ClassifierMixin, BaseEstimator):
     def linear_layer(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return weights (n_classes, d) and biases (n_classes,) on raw features.
 
-        The standardiser is folded in: ``softmax(X @ W.T + b)`` are the head's own probabilities.
+        The standardiser is folded in: ``softmax(X @ W.T + b)`` are the head's own probabilities,
+        where it has some; in any case the highest logit is the head's label.
 
         Raises
         ------
