@@ -95,3 +95,14 @@ def test_the_euclidean_head_is_one_linear_layer() -> None:
 def test_impossible_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         create_head("centroid", **settings)
+
+
+def test_how_many_rows_a_class_has_counts_for_nothing() -> None:
+    X, y = load_iris(return_X_y=True)
+    X, y = X[30:], y[30:]
+    for metric in ("cosine", "euclidean"):
+        plain, balanced = (
+            NearestMean(metric=metric, class_weight=weight).fit(X, y).decision_function(X)
+            for weight in (None, "balanced")
+        )
+        assert np.array_equal(plain, balanced)
