@@ -11,7 +11,13 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    has_fit_parameter,
+    validate_data,
+)
 
 from featbench.errors import UsageError, did_you_mean
 from featbench.heads._arrays import check_names
@@ -19,6 +25,7 @@ from featbench.heads._calibration import CALIBRATIONS, Calibration, softmax
 from featbench.heads._out_of_fold import calibration_scores, out_of_fold_scores, stratified_folds
 from featbench.registry import Registry
 
+_FLOATS = [np.float32, np.float64]
 _PREPROCESS = {
     "none": lambda: FunctionTransformer(),
     "standardise": lambda: StandardScaler(),
@@ -59,10 +66,11 @@ class Head(ClassifierMixin, BaseEstimator):
         What makes scores probabilities; there with ``calibrate`` only.
     """
 
+    space: ClassVar[dict[str, tuple[Any, ...]]] = {}
+    """Settings worth searching, each with the values worth trying."""
+
     preprocess: str
     calibrate: str | None = None
-    space: ClassVar[dict[str, tuple[Any, ...]]] = {}
-    """Settings worth trying, and the values to try."""
 
     def _core(self) -> Any:
         """Return the unfitted classifier that works on preprocessed rows."""
@@ -109,7 +117,12 @@ class Head(ClassifierMixin, BaseEstimator):
         """Say whether the preprocessing hangs on the rows it is fitted on."""
         return self.preprocess not in ("none", "l2")
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        validation: tuple[ArrayLike, ArrayLike] | None = None,
+    ) -> Self:
         """Fit preprocessing and classifier.
 
         Parameters
@@ -118,6 +131,8 @@ class Head(ClassifierMixin, BaseEstimator):
             Feature rows, finite.
         y : array, shape (n,)
             Labels; at least two different ones.
+        validation : (X, y), optional
+            Rows to choose an epoch by, for heads that do; others leave them alone.
 
         Raises
         ------
@@ -125,7 +140,7 @@ class Head(ClassifierMixin, BaseEstimator):
             When shapes differ, a value is not finite, there is only one class, or ``calibrate``
             is asked for and no class has two rows.
         """
-        X, y = validate_data(self, X, y, dtype=[np.float32, np.float64])
+        X, y = validate_data(self, X, y, dtype=_FLOATS)
         check_classification_targets(y)
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
@@ -140,12 +155,20 @@ class Head(ClassifierMixin, BaseEstimator):
                     f"calibrate={self.calibrate!r}: expected {', '.join(CALIBRATIONS)}, or None"
                 )
             self.calibration_ = self._fit_calibration(X, y)
-        self.preprocess_, self.core_ = self._fit_on(X, y)
+        self.preprocess_, self.core_ = self._fit_on(X, y, validation)
         return self
 
-    def _fit_on(self, X: Any, y: Any) -> tuple[Any, Any]:
-        preprocess = self.preprocessor()
-        return preprocess, self._core_for(y).fit(preprocess.fit_transform(X), y)
+    def _fit_on(
+        self, X: Any, y: Any, validation: tuple[ArrayLike, ArrayLike] | None = None
+    ) -> tuple[Any, Any]:
+        preprocess, core = self.preprocessor(), self._core_for(y)
+        rows, chosen_by = preprocess.fit_transform(X), {}
+        if validation is not None and has_fit_parameter(core, "validation"):
+            others = validate_data(self, validation[0], reset=False, dtype=_FLOATS)
+            labels = column_or_1d(validation[1])
+            check_consistent_length(others, labels)
+            chosen_by["validation"] = preprocess.transform(others), labels
+        return preprocess, core.fit(rows, y, **chosen_by)
 
     def _fit_calibration(self, X: Any, y: Any) -> Calibration:
         def fit_and_score(rest: NDArray[Any], held: NDArray[Any]) -> NDArray[np.float64]:
@@ -161,7 +184,7 @@ class Head(ClassifierMixin, BaseEstimator):
     def _rows(self, X: ArrayLike) -> NDArray[Any]:
         check_is_fitted(self)
         rows: NDArray[Any] = self.preprocess_.transform(
-            validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
+            validate_data(self, X, reset=False, dtype=_FLOATS)
         )
         return rows
 
@@ -208,7 +231,7 @@ class Head(ClassifierMixin, BaseEstimator):
         """Return weights (n_classes, d) and biases (n_classes,) on raw features.
 
         The standardiser is folded in: ``softmax(X @ W.T + b)`` are the head's own probabilities,
-        before any calibration.
+        where it has some (before any calibration); in any case the highest logit is its label.
 
         Raises
         ------

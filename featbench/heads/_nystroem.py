@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.svm import LinearSVC
 
+from featbench.heads._arrays import check_arrays
 from featbench.heads._kernel_svc import KernelSVC
 from featbench.heads._kernels import Floats, Rows, products, squared_lengths
 from featbench.machine import memory_limit
@@ -114,14 +115,11 @@ class NystroemSVC(ClassifierMixin, BaseEstimator):
         """
         scores = 1 if len(self.classes_) == 2 else len(self.classes_)
         count = len(arrays["projection_"]) if "projection_" in arrays else 0
-        shapes = {"landmarks_": (count, n_features), "projection_": (count, count),
-                  "coef_": (scores, count), "intercept_": (scores,), "gamma_": ()}  # fmt: skip
-        if set(arrays) != set(shapes):
-            raise ValueError(f"arrays {sorted(arrays)}: expected {sorted(shapes)}")
-        for name, shape in shapes.items():
-            value = arrays[name]
-            if value.shape != shape or value.dtype.kind != "f" or not np.isfinite(value).all():
-                raise ValueError(f"{name}: expected finite numbers of shape {shape}")
+        check_arrays(arrays, {
+            "landmarks_": ("f", (count, n_features)), "projection_": ("f", (count, count)),
+            "coef_": ("f", (scores, count)), "intercept_": ("f", (scores,)), "gamma_": ("f", ()),
+        })  # fmt: skip
+        for name, value in arrays.items():
             setattr(self, name, float(value) if name == "gamma_" else value)
         self._squares = squared_lengths(self.landmarks_)
         return self

@@ -1,25 +1,28 @@
 """A multilayer perceptron on feature rows; without hidden layers it is softmax regression."""
 
 import copy
-import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from dataclasses import fields
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import nn
-from torch.nn import functional
 
-from featbench.heads._arrays import check_array, check_names
+from featbench.heads._arrays import check_arrays
 from featbench.heads._base import Head, register_head
+from featbench.heads._class_weight import class_weights
+from featbench.heads._mlp_training import Data, Training, hold_out, is_count, is_number, train
 from featbench.machine import flush_denormals, keep_memory
+
+Labelled = tuple[NDArray[Any], NDArray[Any]]
 
 
 @register_head("mlp")
 class MLPHead(Head):
-    """Fully connected ReLU layers and a softmax, trained with Adam on mini-batches in memory.
+    """Fully connected ReLU layers and a softmax, trained on mini-batches from memory.
 
     Parameters
     ----------
@@ -30,18 +33,58 @@ class MLPHead(Head):
     batch_size : int
         Rows a step.
     lr : float
-        Adam's learning rate.
+        Learning rate.
     weight_decay : float
-        L2 penalty, decoupled (AdamW, Loshchilov and Hutter 2019).
+        L2 penalty: decoupled with ``adamw`` (Loshchilov and Hutter 2019), else in the gradient.
     dropout : float
         Share of hidden activations dropped in training.
+    batch_norm : bool
+        Whether each hidden layer is normalised over the batch, before its ReLU.
+    optimizer : str
+        ``adamw``, ``adam`` or ``sgd``.
+    momentum : float
+        SGD's momentum.
+    schedule : str
+        The learning rate's: ``constant``; ``cosine``, to 0, step by step; ``step``, multiplied by
+        ``step_factor`` every ``step_epochs`` epochs.
+    warmup_epochs : float
+        Over so many epochs the learning rate rises linearly to ``lr`` first.
+    step_epochs, step_factor : int, float
+        For ``schedule='step'``.
+    label_smoothing : float
+        Share of each target that is spread over all classes, in training.
+    select : str
+        ``last`` keeps the last epoch's weights, ``val_loss`` those of the epoch with the lowest
+        validation loss (the first of equals).
+    patience : int, optional
+        Stop after so many epochs without a lower validation loss.
+    validation_fraction : float
+        Share of the rows of each class that is held out, seeded, where ``select`` or ``patience``
+        needs validation rows and ``fit`` was given none; these then train nothing but
+        ``preprocess``.
+    device : str
+        ``cpu`` (the default, so that a table does not hang on the machine), ``cuda``, ``cuda:N``,
+        or ``auto``: CUDA where there is one.
     preprocess : str
         ``none``, ``standardise``, ``l2`` or ``whiten``.
+    class_weight : dict or 'balanced', optional
+        As in scikit-learn: multiplies a row's loss, in validation too.
     random_state : int
-        Seeds the weights and the order of the rows.
+        Seeds the weights, the order of the rows, dropout and what is held out.
     calibrate : str, optional
-        ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
+        How scores become probabilities.
     """
+
+    space: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "hidden": ((), (256,), (1024,), (512, 256)),
+        "lr": (3e-4, 1e-3, 3e-3),
+        "weight_decay": (1e-4, 1e-2, 1e-1),
+        "dropout": (0.0, 0.2, 0.5),
+        "epochs": (15, 30, 60),
+        "schedule": ("constant", "cosine"),
+        "label_smoothing": (0.0, 0.1),
+        "batch_norm": (False, True),
+    }
 
     def __init__(
         self,
@@ -51,7 +94,20 @@ class MLPHead(Head):
         lr: float = 1e-3,
         weight_decay: float = 1e-2,
         dropout: float = 0.2,
+        batch_norm: bool = False,
+        optimizer: str = "adamw",
+        momentum: float = 0.9,
+        schedule: str = "constant",
+        warmup_epochs: float = 0,
+        step_epochs: int = 10,
+        step_factor: float = 0.1,
+        label_smoothing: float = 0.0,
+        select: str = "last",
+        patience: int | None = None,
+        validation_fraction: float = 0.2,
+        device: str = "cpu",
         preprocess: str = "standardise",
+        class_weight: Any = None,
         random_state: int | None = 0,
         calibrate: str | None = None,
     ) -> None:
@@ -61,7 +117,20 @@ class MLPHead(Head):
         self.lr = lr
         self.weight_decay = weight_decay
         self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.optimizer = optimizer
+        self.momentum = momentum
+        self.schedule = schedule
+        self.warmup_epochs = warmup_epochs
+        self.step_epochs = step_epochs
+        self.step_factor = step_factor
+        self.label_smoothing = label_smoothing
+        self.select = select
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.device = device
         self.preprocess = preprocess
+        self.class_weight = class_weight
         self.random_state = random_state
         self.calibrate = calibrate
 
@@ -73,11 +142,24 @@ class MLPHead(Head):
 
 
 class TorchMLP(ClassifierMixin, BaseEstimator):
-    """The classifier of ``MLPHead``, on preprocessed rows; its parameters are explained there."""
+    """The classifier of ``MLPHead``, on preprocessed rows; its parameters are explained there.
+
+    Attributes
+    ----------
+    module_ : Sequential
+        The network, on the CPU, in eval mode.
+    history_ : list of dict
+        A row an epoch: epoch, train_loss, train_accuracy, val_loss, val_accuracy, lr, seconds.
+    best_epoch_ : int
+        The epoch whose weights are kept, from 1.
+    """
 
     def __init__(
         self, hidden: Sequence[int], epochs: int, batch_size: int, lr: float, weight_decay: float,
-        dropout: float, random_state: Any,
+        dropout: float, batch_norm: bool, optimizer: str, momentum: float, schedule: str,
+        warmup_epochs: float, step_epochs: int, step_factor: float, label_smoothing: float,
+        select: str, patience: int | None, validation_fraction: float, device: str,
+        class_weight: Any, random_state: Any,
     ) -> None:  # fmt: skip
         self.hidden = hidden
         self.epochs = epochs
@@ -85,48 +167,94 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
         self.lr = lr
         self.weight_decay = weight_decay
         self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.optimizer = optimizer
+        self.momentum = momentum
+        self.schedule = schedule
+        self.warmup_epochs = warmup_epochs
+        self.step_epochs = step_epochs
+        self.step_factor = step_factor
+        self.label_smoothing = label_smoothing
+        self.select = select
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.class_weight = class_weight
         self.random_state = random_state
 
-    def fit(self, X: NDArray[Any], y: NDArray[Any]) -> Self:
-        """Train on all rows for ``epochs`` passes; raises ValueError for impossible settings."""
-        if self.epochs < 1 or self.batch_size < 1 or self.lr <= 0 or not 0 <= self.dropout < 1:
-            raise ValueError(
-                "epochs and batch_size need to be 1 or more, lr above 0, dropout in [0, 1)"
-            )
+    def fit(self, X: NDArray[Any], y: NDArray[Any], validation: Labelled | None = None) -> Self:
+        """Train.
+
+        Parameters
+        ----------
+        X, y : ndarray, shape (n, d) and (n,)
+            Rows and labels.
+        validation : (X, y), optional
+            Rows that ``select`` and ``patience`` look at, and the history shows.
+
+        Raises
+        ------
+        ValueError
+            For impossible settings, or validation labels that are not in y.
+        FeatbenchError
+            When training diverges.
+        """
+        how = self._check()
+        device = _device(self.device)
         keep_memory()
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        rows = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))
-        targets = torch.from_numpy(labels.astype(np.int64))
-        seed = int(np.random.RandomState(self.random_state).randint(2**31))
-        with torch.random.fork_rng(devices=[]), torch.enable_grad(), flush_denormals():
+        self.classes_, targets = np.unique(y, return_inverse=True)
+        weights = class_weights(self.class_weight, self.classes_, y)
+        rng = np.random.RandomState(self.random_state)
+        seed = int(rng.randint(2**31))
+        held: Labelled | None = None
+        if validation is not None:
+            held = validation[0], self._places(validation[1])
+        elif how.needs_validation:
+            kept, out = hold_out(targets, how.validation_fraction, rng)
+            held = X[out], targets[out]
+            X, targets = X[kept], targets[kept]
+        forked = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=forked), torch.enable_grad(), flush_denormals():
             torch.manual_seed(seed)
-            self.module_ = self._layers(rows.shape[1], len(self.classes_))
-            self._train(rows, targets)
-        self.module_.eval()
+            self.module_ = self._layers(X.shape[1], len(self.classes_)).to(device)
+            self.history_, self.best_epoch_ = train(
+                self.module_,
+                _tensors(X, targets, device),
+                None if held is None else _tensors(*held, device),
+                None if self.class_weight is None else torch.tensor(weights).float().to(device),
+                how,
+            )
+        self.module_.cpu().eval()
         return self
+
+    def _check(self) -> Training:
+        hidden = self.hidden
+        if not isinstance(hidden, Sequence | np.ndarray) or not all(map(is_count, hidden)):
+            raise ValueError(f"hidden={hidden!r}: expected a list of whole numbers from 1 up")
+        if not is_number(self.dropout, lambda share: 0 <= share < 1):
+            raise ValueError(f"dropout={self.dropout!r}: expected a number in [0, 1)")
+        if not isinstance(self.batch_norm, bool | np.bool_):
+            raise ValueError(f"batch_norm={self.batch_norm!r}: expected true or false")
+        if self.batch_norm and len(hidden) and self.batch_size == 1:
+            raise ValueError("batch_norm needs a batch_size of 2 or more")
+        return Training(**{field.name: getattr(self, field.name) for field in fields(Training)})
+
+    def _places(self, y: NDArray[Any]) -> NDArray[np.intp]:
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"validation rows have labels that training rows lack: {unknown[:5].tolist()}; "
+                "leave those rows out"
+            )
+        return np.searchsorted(self.classes_, y)
 
     def _layers(self, width: int, classes: int) -> nn.Sequential:
         layers: list[nn.Module] = []
-        for size in self.hidden:
-            layers += [nn.Linear(width, size), nn.ReLU(), nn.Dropout(self.dropout)]
+        for size in map(int, self.hidden):
+            norm = [nn.BatchNorm1d(size)] if self.batch_norm else []
+            layers += [nn.Linear(width, size), *norm, nn.ReLU(), nn.Dropout(self.dropout)]
             width = size
         return nn.Sequential(*layers, nn.Linear(width, classes))
-
-    def _train(self, rows: torch.Tensor, targets: torch.Tensor) -> None:
-        self.module_.train()
-        optimizer = torch.optim.AdamW(
-            self.module_.parameters(), lr=self.lr, weight_decay=self.weight_decay
-        )
-        self.history_ = []
-        for _ in range(self.epochs):
-            total = 0.0
-            for chosen in torch.randperm(len(rows)).split(self.batch_size):
-                loss = functional.cross_entropy(self.module_(rows[chosen]), targets[chosen])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                total += loss.item() * len(chosen)
-            self.history_.append(total / len(rows))
 
     def decision_function(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """Return logits (n, n_classes); for two classes their difference (n,)."""
@@ -151,50 +279,8 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
             logits: NDArray[np.float64] = copy.deepcopy(self.module_).double()(rows).numpy()
             return logits
 
-    def get_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return each layer's weight (out, in) and bias (out,), float32, from the rows on."""
-        return {
-            f"{kind}_{i}": getattr(layer, kind).detach().cpu().numpy()
-            for i, layer in enumerate(self._linear_layers())
-            for kind in ("weight", "bias")
-        }
-
-    def set_arrays(self, arrays: Mapping[str, NDArray[Any]], n_features: int) -> Self:
-        """Take what ``get_arrays`` gave; ``classes_`` is there already.
-
-        Parameters
-        ----------
-        arrays : mapping of str to ndarray
-            ``weight_0``, ``bias_0``, ``weight_1``, …; a layer of each width in ``hidden``, and one
-            for the classes.
-        n_features : int
-            Columns of the rows.
-
-        Raises
-        ------
-        ValueError
-            When a name, dtype or shape is not as it must be.
-        """
-        widths = [n_features, *self.hidden, len(self.classes_)]
-        names = [f"{kind}_{i}" for i in range(len(widths) - 1) for kind in ("weight", "bias")]
-        check_names(arrays, names)
-        shapes = [s for a, b in itertools.pairwise(widths) for s in ((b, a), (b,))]
-        found = [  # before a layer is made: a shape is no larger than the file
-            check_array(arrays, name, shape, (np.float32,))
-            for name, shape in zip(names, shapes, strict=True)
-        ]
-        with torch.random.fork_rng(devices=[]):
-            self.module_ = self._layers(n_features, len(self.classes_)).eval()
-        with torch.no_grad():
-            for parameter, array in zip(self.module_.parameters(), found, strict=True):
-                parameter.copy_(torch.from_numpy(array.copy()))
-        return self
-
-    def _linear_layers(self) -> list[nn.Linear]:
-        return [layer for layer in self.module_ if isinstance(layer, nn.Linear)]
-
     def parameter_count(self) -> int:
-        """Return the number of weights and biases."""
+        """Return the number of weights and biases, batch norm's among them."""
         return sum(p.numel() for p in self.module_.parameters())
 
     @property
@@ -213,3 +299,51 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
         layer = self.module_[-1]
         assert isinstance(layer, nn.Linear)
         return layer
+
+    def get_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the module's state, by name."""
+        return {name: v.numpy().copy() for name, v in self.module_.state_dict().items()}
+
+    def set_arrays(self, arrays: Mapping[str, NDArray[Any]], n_features: int) -> Self:
+        """Take what ``get_arrays`` gave, ``classes_`` being set; raises ValueError if it differs.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            Saved arrays.
+        n_features : int
+            Width of the rows.
+        """
+        self._check()
+        with torch.random.fork_rng(devices=[]):
+            module = self._layers(n_features, len(self.classes_))
+        state = module.state_dict()
+        check_arrays(arrays, {
+            name: ("f" if value.is_floating_point() else "i", tuple(value.shape))
+            for name, value in state.items()
+        })  # fmt: skip
+        for name, array in arrays.items():
+            if name.endswith("running_var") and array.min() < 0:
+                raise ValueError(f"array {name} holds values below 0")
+        module.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+        self.module_ = module.eval()
+        return self
+
+
+def _tensors(X: NDArray[Any], targets: NDArray[Any], device: torch.device) -> Data:
+    rows = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32)).to(device)
+    return rows, torch.from_numpy(targets.astype(np.int64)).to(device)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device={name!r}: expected cpu, cuda, cuda:N or auto")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device={name!r}: there is no such device here; auto takes what there is")
+    return device
