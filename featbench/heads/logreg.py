@@ -1,15 +1,14 @@
 """Multinomial logistic regression."""
 
-from typing import Any
-
-from sklearn.linear_model import LogisticRegression
+from typing import Any, ClassVar
 
 from featbench.heads._base import Head, register_head
+from featbench.heads._softmax import SoftmaxRegression
 
 
 @register_head("logreg")
 class LogisticHead(Head):
-    """Multinomial logistic regression with an L2 penalty, by L-BFGS.
+    """Multinomial logistic regression with an L2 penalty, by Newton's method.
 
     Parameters
     ----------
@@ -20,10 +19,16 @@ class LogisticHead(Head):
     class_weight : dict or 'balanced', optional
         As in scikit-learn.
     max_iter : int
-        At most so many iterations.
+        At most so many Newton steps.
     tol : float
-        Tolerance of the gradient.
+        The solver stops within about tol² of the lowest objective, relative.
+    calibrate : str, optional
+        How probabilities are calibrated; None leaves them as they are.
     """
+
+    space: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "C": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)
+    }
 
     def __init__(
         self,
@@ -32,20 +37,22 @@ class LogisticHead(Head):
         class_weight: Any = None,
         max_iter: int = 1000,
         tol: float = 1e-4,
+        calibrate: str | None = None,
     ) -> None:
         self.C = C
         self.preprocess = preprocess
         self.class_weight = class_weight
         self.max_iter = max_iter
         self.tol = tol
+        self.calibrate = calibrate
 
-    def _core(self) -> LogisticRegression:
-        return LogisticRegression(**self._core_settings())
+    def _core(self) -> SoftmaxRegression:
+        return SoftmaxRegression(**self._core_settings())
 
     def _is_linear(self) -> bool:
         return True
 
     @property
     def n_iter_(self) -> Any:
-        """Iterations that L-BFGS took, as in scikit-learn."""
+        """Newton steps taken, shape (1,)."""
         return self.core_.n_iter_
