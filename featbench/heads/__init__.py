@@ -2,5 +2,14 @@
 
 from featbench.heads._base import HEADS, Head, create_head, register_head
 from featbench.heads._kernel_svc import KernelSVC
+from featbench.heads._softmax import SoftmaxRegression, softmax_path
 
-__all__ = ["HEADS", "Head", "KernelSVC", "create_head", "register_head"]
+__all__ = [
+    "HEADS",
+    "Head",
+    "KernelSVC",
+    "SoftmaxRegression",
+    "create_head",
+    "register_head",
+    "softmax_path",
+]

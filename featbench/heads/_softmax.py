@@ -15,13 +15,15 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from featbench.heads._newton import Point, Rows, Solution, SoftmaxProblem, rotate
+from featbench.heads._newton import Point, Rows, SoftmaxProblem, Solution, rotate
 from featbench.machine import flush_denormals, keep_memory
 
 _SMALL = 2**24
 """Up to so many multiplications a product, float64 costs nothing that anyone would notice."""
 _FINE = 1e-5
 """A finer tolerance than this is below what float32 gradients can tell."""
+_FINEST = 1e-8
+"""Its square is the last digit of a float64 objective."""
 _BLENDED = 3
 
 Floats = NDArray[np.float64]
@@ -273,7 +275,7 @@ def _fit_all(
     small = rows.size * len(classes) <= _SMALL
     exact = small or rows.dtype == np.float64 or one.tol < _FINE
     dtype = np.float64 if exact else np.float32
-    tol = one.tol / 100 if small else one.tol
+    tol = max(_FINEST, one.tol / 100 if small else one.tol)
     with torch.inference_mode(), flush_denormals():
         turned = rotate(
             torch.tensor(rows.astype(dtype, copy=False), device=device), weights.to(device)
@@ -308,8 +310,8 @@ def _solve(
 
 def _row_weights(
     class_weight: Any,
-    X: NDArray[np.floating],
-    y: NDArray[Any],
+    X: NDArray[Any],
+    y: ArrayLike,
     classes: NDArray[Any],
     labels: NDArray[np.intp],
     sample_weight: ArrayLike | None,
