@@ -111,7 +111,7 @@ def test_a_path_keeps_the_order_asked_for_and_takes_fewer_steps() -> None:
     alone = [SoftmaxRegression(C=C).fit(rows, y) for C in order]
     for one, other in zip(path, alone, strict=True):
         np.testing.assert_allclose(one.predict_proba(rows), other.predict_proba(rows), atol=1e-3)
-    assert sum(m.n_iter_[0] for m in path) < 0.7 * sum(m.n_iter_[0] for m in alone)
+    assert sum(m.n_iter_[0] for m in path) < 0.5 * sum(m.n_iter_[0] for m in alone)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -188,6 +188,8 @@ def test_bad_input_says_what_is_wrong() -> None:
         SoftmaxRegression().fit(X, np.zeros(len(X)))
     with pytest.raises(ValueError, match="non-zero"):
         SoftmaxRegression().fit(X, Y, np.zeros(len(X)))
+    with pytest.raises(ValueError, match="weight is 0"):
+        SoftmaxRegression(class_weight={0: 0.0, 1: 0.0, 2: 0.0}).fit(X, Y)
     with pytest.raises(ValueError, match="Cs is empty"):
         softmax_path(X, Y, [])
     if not torch.cuda.is_available():
