@@ -22,6 +22,7 @@ _CHUNK = 2**17
 _MOST_CG = 200
 _HALVINGS = 20
 _MOST_BLENDS = 12
+_GENTLE = 3.0
 
 
 @dataclass
@@ -163,6 +164,11 @@ class SoftmaxProblem:
         W = X.new_zeros(X.shape[1], self.K)
         W[-1] = (prior - prior.mean()).to(X.dtype)
         return Point(W, W[-1].expand(self.n, self.K).clone())
+
+    def gentle_C(self) -> float:
+        """Return a C so small that the penalty weighs as much as the data in most directions."""
+        bend = self.rows.spread[:-1] / self.K
+        return _GENTLE / float(bend.max()) if float(bend.max()) > 0 else math.inf
 
     def state(self, Z: Tensor) -> State:
         """Return the loss at scores Z (n, K) and its derivatives."""

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ _FINE = 1e-5
 _FINEST = 1e-8
 """Its square is the last digit of a float64 objective."""
 _BLENDED = 3
+_LOOSE = 0.1
 
 Floats = NDArray[np.float64]
 
@@ -297,6 +299,27 @@ def _fit_all(
 
 
 def _solve(
+    problem: SoftmaxProblem, C: float, known: list[tuple[float, Point]], tol: float, max_iter: int
+) -> Solution:
+    """Solve for C from what is known; with nothing known, by way of smaller C, loosely.
+
+    From zero straight to a big C Newton's steps were seen to take ten times as long.
+    """
+    spent = 0
+    if not known:
+        ladder = [C]
+        while ladder[-1] > problem.gentle_C():
+            ladder.append(ladder[-1] / 10)
+        known = []
+        for rung in ladder[:0:-1]:
+            loose = _next(problem, rung, known[-_BLENDED:], max(tol, _LOOSE), max_iter - spent)
+            spent += loose.steps
+            known.append((rung, loose.point))
+    solution = _next(problem, C, known[-_BLENDED:], tol, max_iter - spent)
+    return replace(solution, steps=solution.steps + spent)
+
+
+def _next(
     problem: SoftmaxProblem, C: float, known: list[tuple[float, Point]], tol: float, max_iter: int
 ) -> Solution:
     if not known:
