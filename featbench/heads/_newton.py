@@ -165,7 +165,7 @@ class SoftmaxProblem:
         W[-1] = (prior - prior.mean()).to(X.dtype)
         return Point(W, W[-1].expand(self.n, self.K).clone())
 
-    def gentle_C(self) -> float:
+    def gentle(self) -> float:
         """Return a C so small that the penalty weighs as much as the data in most directions."""
         bend = self.rows.spread[:-1] / self.K
         return _GENTLE / float(bend.max()) if float(bend.max()) > 0 else math.inf

@@ -308,7 +308,7 @@ def _solve(
     spent = 0
     if not known:
         ladder = [C]
-        while ladder[-1] > problem.gentle_C():
+        while ladder[-1] > problem.gentle():
             ladder.append(ladder[-1] / 10)
         known = []
         for rung in ladder[:0:-1]:
