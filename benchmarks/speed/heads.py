@@ -4,9 +4,9 @@
 
 (a) fit and score one SVM on synthetic features as a network's last ReLU gives them: 8,144 rows to
 fit on and 8,041 to score, 2,048 columns, 196 classes; (b) four kernels × four C × five folds on a
-data set's frozen features, beside GridSearchCV over SVC; (c) logistic regression over 8 values of C,
-see logreg.py; (d) the peak memory of each, in processes of their own. The peer and we take turns in
-one run; medians of several repeats.
+data set's frozen features, beside GridSearchCV over SVC; (c) logistic regression over eight C, see
+logreg.py; (d) the peak memory of each, in processes of their own. The peer and we take turns in one
+run; medians of several repeats.
 """
 
 import argparse

@@ -282,10 +282,21 @@ class Session:
             self._reporter.say(f"{name}: {need}")
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            fitted: Head = head.fit(rows.train.X, rows.train.y)
+            fitted: Head = head.fit(rows.train.X, rows.train.y, self._chosen_by(head, rows))
         for text in dict.fromkeys(str(one.message).splitlines()[0] for one in told):
             self._reporter.say(f"{name}: {text}")
         return fitted
+
+    @staticmethod
+    def _chosen_by(head: Head, rows: Rows) -> tuple[Any, Any] | None:
+        """Return the source's val rows where the head chooses an epoch on such."""
+        settings = head.get_params(deep=False)
+        chooses = settings.get("select") == "val_loss" or settings.get("patience") is not None
+        if not chooses or "val" not in rows.parts:
+            return None
+        val = rows.parts["val"]
+        known = np.isin(val.y, rows.train.y)  # a loss needs a label that was seen in training
+        return (val.X[known], val.y[known]) if known.any() else None
 
     def _fit_head(self, run: Run, settings: dict[str, Any], rows: Rows) -> _Outcome:
         began = time.perf_counter()
@@ -312,12 +323,14 @@ class Session:
             **rows.costs,
             **found,
             "approximate": getattr(head.core_, "approximation", ""),
+            "best_epoch": getattr(head.core_, "best_epoch_", None),
             "fit_seconds": fitted - began,
             "predict_seconds": time.perf_counter() - fitted,
             "parameters_total": None if backbone is None else backbone + (trainable or 0),
             "parameters_trainable": trainable,
         }
-        return _Outcome(rows.dataset, predictions, fields, [], rows.skipped, head)
+        history = list(getattr(head.core_, "history_", ()))
+        return _Outcome(rows.dataset, predictions, fields, history, rows.skipped, head)
 
     @staticmethod
     def _ask_head(head: Head, part: FeatureSplit, n_classes: int) -> Predictions:

@@ -3,6 +3,7 @@
 from featbench.heads._base import HEADS, Head, create_head, register_head
 from featbench.heads._kernel_svc import KernelSVC
 from featbench.heads._saved import FileNote, load_head, save_head
+from featbench.heads._softmax import SoftmaxRegression, softmax_path
 from featbench.heads._tune import Candidate, best_of, refitted, search_space, tune
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "FileNote",
     "Head",
     "KernelSVC",
+    "SoftmaxRegression",
     "best_of",
     "create_head",
     "load_head",
@@ -18,5 +20,6 @@ __all__ = [
     "register_head",
     "save_head",
     "search_space",
+    "softmax_path",
     "tune",
 ]

@@ -1,15 +1,14 @@
 """Multinomial logistic regression."""
 
-from typing import Any
-
-from sklearn.linear_model import LogisticRegression
+from typing import Any, ClassVar
 
 from featbench.heads._base import Head, register_head
+from featbench.heads._softmax import SoftmaxRegression
 
 
 @register_head("logreg")
 class LogisticHead(Head):
-    """Multinomial logistic regression with an L2 penalty, by L-BFGS.
+    """Multinomial logistic regression with an L2 penalty, by Newton's method.
 
     Parameters
     ----------
@@ -20,12 +19,16 @@ class LogisticHead(Head):
     class_weight : dict or 'balanced', optional
         As in scikit-learn.
     max_iter : int
-        At most so many iterations.
+        At most so many Newton steps.
     tol : float
-        Tolerance of the gradient.
+        The solver stops within about tol² of the lowest objective, relative.
     calibrate : str, optional
         ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
+
+    space: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "C": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)
+    }
 
     def __init__(
         self,
@@ -43,13 +46,13 @@ class LogisticHead(Head):
         self.tol = tol
         self.calibrate = calibrate
 
-    def _core(self) -> LogisticRegression:
-        return LogisticRegression(**self._core_settings())
+    def _core(self) -> SoftmaxRegression:
+        return SoftmaxRegression(**self._core_settings())
 
     def _is_linear(self) -> bool:
         return True
 
     @property
     def n_iter_(self) -> Any:
-        """Iterations that L-BFGS took, as in scikit-learn."""
+        """Newton steps taken, shape (1,)."""
         return self.core_.n_iter_

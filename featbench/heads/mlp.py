@@ -1,20 +1,22 @@
 """A multilayer perceptron on feature rows; without hidden layers it is softmax regression."""
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from torch import nn
 
 from featbench.heads._arrays import check_arrays
 from featbench.heads._base import Head, register_head
 from featbench.heads._class_weight import class_weights
 from featbench.heads._mlp_training import Data, Training, hold_out, is_count, is_number, train
+from featbench.heads._trials import Fold, Trial, attempt
 from featbench.machine import flush_denormals, keep_memory
 
 Labelled = tuple[NDArray[Any], NDArray[Any]]
@@ -226,6 +228,35 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
             )
         self.module_.cpu().eval()
         return self
+
+    @staticmethod
+    def try_all(
+        cores: Sequence["TorchMLP"], rows: NDArray[Any], y: NDArray[Any], folds: Sequence[Fold]
+    ) -> Iterator[tuple[int, int, Trial]]:
+        """Yield (core, fold, trial): the rows to score on choose each one's number of epochs.
+
+        Parameters
+        ----------
+        cores : sequence of TorchMLP
+            Unfitted; they stay so.
+        rows : ndarray, shape (n, d)
+            Rows to fit on and to score on.
+        y : ndarray, shape (n,)
+            Labels.
+        folds : sequence of (ndarray of int, ndarray of int)
+            Rows to fit on and rows to score on.
+        """
+        for number, (train, held) in enumerate(folds):
+            known = held[np.isin(y[held], y[train])]  # a loss needs a label that was seen
+            for which, core in enumerate(cores):
+                fitted = clone(core).set_params(select="val_loss" if len(known) else core.select)
+                chosen_by = (rows[known], y[known]) if len(known) else None
+                trial = attempt(
+                    functools.partial(fitted.fit, rows[train], y[train], chosen_by),
+                    functools.partial(fitted.predict, rows[held]),
+                    y[held],
+                )
+                yield which, number, replace(trial, epochs=getattr(fitted, "best_epoch_", None))
 
     def _check(self) -> Training:
         hidden = self.hidden
