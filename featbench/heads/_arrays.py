@@ -52,11 +52,11 @@ def check_array(
     check_names({n: a for n, a in arrays.items() if n == name}, [name])
     array = arrays[name]
     if array.dtype not in [np.dtype(dtype) for dtype in dtypes]:
-        raise ValueError(f"{name}: has dtype {array.dtype}")
+        raise ValueError(f"array {name} has dtype {array.dtype}")
     if array.shape != tuple(shape):
-        raise ValueError(f"{name}: has shape {array.shape}, expected {tuple(shape)}")
+        raise ValueError(f"array {name} has shape {array.shape}, expected {tuple(shape)}")
     if not np.isfinite(array).all():
-        raise ValueError(f"{name}: holds a value that is not finite")
+        raise ValueError(f"array {name} holds values that are not finite")
     return array
 
 

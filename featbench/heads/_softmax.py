@@ -208,7 +208,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
                         "" if fitted.converged_ else f"did not converge in {fitted.max_iter} steps"
                     )
                     accuracy = float(np.mean(fitted.predict(rows[held_out]) == y[held_out]))
-                    yield number, fold, Trial(accuracy, share, problem)
+                    yield number, fold, Trial(accuracy, share, "" if fitted.converged_ else problem)
 
     def get_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what was fitted, ``classes_`` apart, as arrays."""

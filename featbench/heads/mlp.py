@@ -246,13 +246,13 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
         folds : sequence of (ndarray of int, ndarray of int)
             Rows to fit on and rows to score on.
         """
-        for number, (train, held) in enumerate(folds):
-            known = held[np.isin(y[held], y[train])]  # a loss needs a label that was seen
+        for number, (kept, held) in enumerate(folds):
+            known = held[np.isin(y[held], y[kept])]  # a loss needs a label that was seen
             for which, core in enumerate(cores):
                 fitted = clone(core).set_params(select="val_loss" if len(known) else core.select)
                 chosen_by = (rows[known], y[known]) if len(known) else None
                 trial = attempt(
-                    functools.partial(fitted.fit, rows[train], y[train], chosen_by),
+                    functools.partial(fitted.fit, rows[kept], y[kept], chosen_by),
                     functools.partial(fitted.predict, rows[held]),
                     y[held],
                 )
@@ -346,8 +346,11 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
             Width of the rows.
         """
         self._check()
-        with torch.random.fork_rng(devices=[]):
-            module = self._layers(n_features, len(self.classes_))
+        try:
+            with torch.device("meta"):  # shapes alone: a file may declare layers of any width
+                module = self._layers(n_features, len(self.classes_))
+        except (RuntimeError, TypeError, OverflowError) as error:
+            raise ValueError(f"hidden={self.hidden!r}: no such layers can be") from error
         state = module.state_dict()
         check_arrays(arrays, {
             name: ("f" if value.is_floating_point() else "i", tuple(value.shape))
@@ -356,7 +359,8 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
         for name, array in arrays.items():
             if name.endswith("running_var") and array.min() < 0:
                 raise ValueError(f"array {name} holds values below 0")
-        module.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+        weights = {name: torch.tensor(array) for name, array in arrays.items()}
+        module.load_state_dict(weights, assign=True)
         self.module_ = module.eval()
         return self
 

@@ -39,6 +39,11 @@ class _KernelHead(Head):
     def _cores(self) -> tuple[KernelSVC, NystroemSVC]:
         return self._core(), NystroemSVC(self._core())
 
+    @property
+    def n_iter_(self) -> Any:
+        """The solver's steps, a number a pair of classes."""
+        return self.core_.n_iter_
+
     def memory_needed(self, y: NDArray[Any]) -> str:
         """Return one line: the Gram matrix's size, and whether it is made in blocks.
 
@@ -137,7 +142,6 @@ class PolynomialSVMHead(_KernelHead):
         "C": _C,
         "degree": (2, 3),
         "coef0": (0.0, 1.0, 3.0),
-        "gamma": _GAMMA[:1],
     }
 
     def __init__(

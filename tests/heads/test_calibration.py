@@ -256,7 +256,7 @@ class TestEveryHead:
         for some in (chances, head.uncalibrated_proba(rows)):
             np.testing.assert_allclose(some.sum(axis=1), 1, atol=1e-12)
         assert np.array_equal(head.predict(rows), plain.predict(rows))
-        assert np.mean(head.classes_[chances.argmax(axis=1)] == labels) > 0.85
+        assert np.mean(head.classes_[chances.argmax(axis=1)] == labels) > 0.8
         if hasattr(plain, "predict_proba"):
             assert np.array_equal(plain.predict_proba(rows), head.uncalibrated_proba(rows))
 

@@ -49,7 +49,7 @@ def test_shared_products_score_as_grid_search_over_svc(preprocess: str) -> None:
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("preprocess", ["l2", "standardise"])
 def test_a_candidates_score_is_that_of_the_head_alone(name: str, preprocess: str) -> None:
-    if not HEADS[name].space:
+    if not set(HEADS[name].space) - {"preprocess"}:
         pytest.skip("nothing to tune")
     heads = search_space(name, {"preprocess": preprocess}, 3, seed=1)
     found = scores(tune(heads, X, Y, FOLDS))
