@@ -25,13 +25,14 @@ from featbench.heads._kernels import (
     products,
     products_dtype,
     squared_lengths,
+    variance,
 )
 from featbench.heads._one_vs_one import Problem, plan
 from featbench.heads._pairs import Pairs
 from featbench.heads._svc_trials import try_all
 from featbench.machine import keep_memory
 
-_CHUNK_BYTES = 64 * 2**20
+_CHUNK_BYTES = 32 * 2**20
 
 
 class KernelSVC(ClassifierMixin, BaseEstimator):
@@ -125,6 +126,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             inside = slice(None) if block.is_whole else block.members
             gram = gram_matrix(rows[inside], squares[inside], kernel)
             problem.solve(gram, kernel.diagonal(squares[inside]), block)
+            del gram  # its memory is what the next block's, and the support vectors, are put in
         self._take(problem, kept, rows)
         return self
 
@@ -164,7 +166,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     def _settle_gamma(self, X: NDArray[np.floating]) -> None:
         self.gamma_: float
         if self.gamma == "scale":
-            spread = float(X.var(dtype=np.float64))
+            spread = variance(X)
             self.gamma_ = 1.0 / (int(X.shape[1]) * spread) if spread != 0 else 1.0
         elif self.gamma == "auto":
             self.gamma_ = 1.0 / int(X.shape[1])

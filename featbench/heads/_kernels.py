@@ -12,7 +12,7 @@ _EXACT = 2**33
 """Below so many multiplications products are float64; it takes a second at most."""
 _OFFSET = 100.0
 """So many times the variance the squared mean may be before float32 products lose too much."""
-_BLOCK = 1024
+_BLOCK = 512
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.floating]
@@ -58,8 +58,19 @@ class Kernel:
 
 def squared_lengths(X: Rows) -> Floats:
     """Return |x|² of each row of X (n, d), shape (n,)."""
-    squares: Floats = np.einsum("ij,ij->i", X, X, dtype=np.float64)
+    squares = np.empty(len(X))
+    for start, end in _blocks(len(X)):  # in blocks: a copy of all rows in double precision is big
+        rows = X[start:end].astype(np.float64, copy=False)
+        squares[start:end] = np.einsum("ij,ij->i", rows, rows)
     return squares
+
+
+def variance(X: Rows) -> float:
+    """Return the variance of all values of X (n, d)."""
+    mean, total = float(X.mean(dtype=np.float64)), 0.0
+    for start, end in _blocks(len(X)):
+        total += float(((X[start:end].astype(np.float64) - mean) ** 2).sum())
+    return total / X.size
 
 
 def products_dtype(a: Rows, b: Rows) -> torch.dtype:

@@ -172,6 +172,16 @@ class BlockedKNN(ClassifierMixin, BaseEstimator):
         normed: Floats = shares / shares.sum(axis=1, keepdims=True)
         return normed
 
+    def calibration_scores(self, X: NDArray[Any]) -> Floats:
+        """Return logarithms of the vote shares, (n, n_classes), to calibrate on.
+
+        One vote more, spread over all classes, keeps a class that no neighbour has in the running.
+        """
+        chances = self.predict_proba(X)
+        votes = min(int(self.k), len(self.rows_))
+        scores: Floats = np.log(chances + 1 / (votes * chances.shape[1]))
+        return scores
+
     def _votes(self, distances: Floats) -> Floats:
         """Turn squared distances (rows, k), rising, into votes; the nearest one's is not 0."""
         if self.weights == "uniform":

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.metrics import log_loss
 from sklearn.neighbors import KNeighborsClassifier
 
 from featbench.errors import UsageError
@@ -142,3 +143,16 @@ def test_class_weights_multiply_votes() -> None:
 def test_impossible_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         create_head("knn", **settings)
+
+
+def test_votes_of_no_neighbour_are_no_reason_to_be_certain() -> None:
+    """Calibrated on shares of exactly zero, one unlikely row would cost everything."""
+    rng = np.random.default_rng(0)
+    y = np.arange(600) % 3
+    X = rng.normal(size=(600, 4))
+    X[np.arange(600), y] += 1.5
+    plain = create_head("knn", k=5).fit(X[:400], y[:400])
+    calibrated = create_head("knn", k=5, calibrate="temperature").fit(X[:400], y[:400])
+    before, after = (log_loss(y[400:], head.predict_proba(X[400:])) for head in (plain, calibrated))
+    assert after < 0.7 * before
+    assert after < 1.0
