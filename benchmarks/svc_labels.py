@@ -35,8 +35,11 @@ def main() -> None:
     parts = [found.splits[name] for name in ("train", "val") if name in found.splits]
     raw, y = (np.concatenate([getattr(part, name) for part in parts]) for name in ("X", "y"))
     scaler = StandardScaler().fit(raw)
-    versions = {"raw": (raw, found.test.X),
-                "standardised": (scaler.transform(raw), scaler.transform(found.test.X))}  # fmt: skip
+    test = found.test.X
+    versions = {
+        "raw": (raw, test),
+        "standardised": (scaler.transform(raw), scaler.transform(test)),
+    }
     total = different = 0
     for (name, (X, X_test)), kernel in itertools.product(versions.items(), KERNELS):
         for C, weight in itertools.product(CS, (None, "balanced")):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,7 +48,7 @@ def predict(
     store = ResultStore(folders.results)
     given = given_images(images)  # a misspelt name is found before any work
     models = [find_model(name, store) for name in [run, *(compare or [])]]
-    reporter = make_reporter(quiet, folders)
+    reporter = make_reporter(quiet, replace(folders, said=()))  # images come from the prompt
     answers = _ask(models, given, weights, folders.cache, device, reporter)
     if as_json:
         print(json.dumps(_document(models, answers, top)))

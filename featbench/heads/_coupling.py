@@ -24,13 +24,13 @@ def coupled_scores(values: torch.Tensor, sharpness: float = _SHARPNESS) -> NDArr
         a.
     """
     against = _for_first(values).mul_(-sharpness)  # exp(0) on the diagonal is the 1
-    scores: NDArray[np.float64] = -torch.logsumexp(against, dim=1).T.numpy()
+    scores: NDArray[np.float64] = -torch.logsumexp(against, dim=1).T.cpu().numpy()
     return scores
 
 
 def _for_first(values: torch.Tensor) -> torch.Tensor:
     """Return d_ij, positive for class i, whichever of i and j is the smaller; 0 for i = j."""
-    index = torch.arange(len(values))
+    index = torch.arange(len(values), device=values.device)
     sign = (index[None, :] - index[:, None]).sign().to(values.dtype)
     signed: torch.Tensor = values * sign[:, :, None]
     return signed

@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from featbench.heads._arrays import FLOATS, check_array, check_names
 from featbench.heads._coupling import coupled_scores
+from featbench.heads._device import find_device, usable_device
 from featbench.heads._kernels import (
     KERNELS,
     Floats,
@@ -47,6 +48,9 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     C, kernel, degree, gamma, coef0, class_weight, decision_function_shape, break_ties, tol,
     max_iter
         As in ``sklearn.svm.SVC``; ``kernel`` is ``linear``, ``poly``, ``rbf`` or ``sigmoid``.
+    device : str
+        Where Gram matrices are made and votes counted: ``cpu``, ``cuda`` or ``auto``. The solver
+        works on the CPU.
 
     Attributes
     ----------
@@ -80,6 +84,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         break_ties: bool = False,
         tol: float = 1e-3,
         max_iter: int = -1,
+        device: str = "cpu",
     ) -> None:
         self.C = C
         self.kernel = kernel
@@ -91,6 +96,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self.break_ties = break_ties
         self.tol = tol
         self.max_iter = max_iter
+        self.device = device
 
     try_all = staticmethod(try_all)
 
@@ -121,10 +127,10 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         kernel = self.settled_kernel(rows)
         problem, kept = self.problem(rows, labels, sample_weight)
         rows = rows[kept] if len(kept) < len(rows) else rows
-        squares = squared_lengths(rows)
+        squares, device = squared_lengths(rows), find_device(self.device)
         for block in plan(problem):
             inside = slice(None) if block.is_whole else block.members
-            gram = gram_matrix(rows[inside], squares[inside], kernel)
+            gram = gram_matrix(rows[inside], squares[inside], kernel, device)
             problem.solve(gram, kernel.diagonal(squares[inside]), block)
             del gram  # its memory is what the next block's, and the support vectors, are put in
         self._take(problem, kept, rows)
@@ -323,14 +329,15 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         """Yield all pairs, and kernel values (n_SV, rows), for chunks of rows."""
         keep_memory()
         dtype = products_dtype(X, self.support_vectors_)
-        pairs, kernel = self._pairs(dtype), self._kernel()
+        device = usable_device(self.device)
+        pairs, kernel = self._pairs(dtype, device), self._kernel()
         squares = squared_lengths(self.support_vectors_)
         step = max(pairs.step, _CHUNK_BYTES // (dtype.itemsize * max(1, len(squares))))
         for start in range(0, len(X), step):
             chunk = X[start : start + step]
-            product = products(self.support_vectors_, chunk, dtype)
+            product = products(self.support_vectors_, chunk, dtype, device)
             yield pairs, kernel.of_(product, squares, squared_lengths(chunk))
 
-    def _pairs(self, dtype: torch.dtype) -> Pairs:
+    def _pairs(self, dtype: torch.dtype, device: torch.device) -> Pairs:
         sign = -1.0 if len(self.classes_) == 2 else 1.0
-        return Pairs(sign * self.dual_coef_, sign * self.intercept_, self.n_support_, dtype)
+        return Pairs(sign * self.dual_coef_, sign * self.intercept_, self.n_support_, dtype, device)

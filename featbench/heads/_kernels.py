@@ -14,6 +14,7 @@ _OFFSET = 100.0
 """So many times the variance the squared mean may be before float32 products lose too much."""
 _BLOCK = 512
 
+CPU = torch.device("cpu")
 Floats = NDArray[np.float64]
 Rows = NDArray[np.floating]
 
@@ -39,7 +40,7 @@ class Kernel:
     def of_(self, product: torch.Tensor, squares_a: Floats, squares_b: Floats) -> torch.Tensor:
         """Turn inner products (n, m) into kernel values, in place; squares are |x|², (n,), (m,)."""
         if self.name == "rbf":
-            a, b = (torch.from_numpy(s).to(product.dtype) for s in (squares_a, squares_b))
+            a, b = (torch.from_numpy(s).to(product) for s in (squares_a, squares_b))
             product.mul_(-2.0).add_(a[:, None]).add_(b).clamp_(min=0.0).mul_(-self.gamma).exp_()
         elif self.name == "poly":
             product.mul_(self.gamma).add_(self.coef0).pow_(self.degree)
@@ -87,24 +88,25 @@ def products_dtype(a: Rows, b: Rows) -> torch.dtype:
     return torch.float32 if offset <= _OFFSET * spread else torch.float64
 
 
-def products(a: Rows, b: Rows, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """Return the inner products of rows (n, d) and (m, d), shape (n, m)."""
-    dtype = dtype or products_dtype(a, b)
-    left, right = _tensor(a, dtype), _tensor(b, dtype)
+def products(a: Rows, b: Rows, dtype: torch.dtype, device: torch.device = CPU) -> torch.Tensor:
+    """Return the inner products of rows (n, d) and (m, d), shape (n, m), on a device."""
+    left, right = _tensor(a, dtype, device), _tensor(b, dtype, device)
     return left @ right.T
 
 
-def own_products(rows: Rows) -> torch.Tensor:
+def own_products(rows: Rows, device: torch.device = CPU) -> torch.Tensor:
     """Return the inner products of rows (n, d) with each other, (n, n): one triangle is made."""
-    whole = _tensor(rows, products_dtype(rows, rows))
-    made = torch.empty(len(rows), len(rows), dtype=whole.dtype)
+    whole = _tensor(rows, products_dtype(rows, rows), device)
+    made = torch.empty(len(rows), len(rows), dtype=whole.dtype, device=device)
     for start, end in _blocks(len(rows)):
         torch.mm(whole[start:end], whole[:end].T, out=made[start:end, :end])
         made[:start, start:end] = made[start:end, :start].T
     return made
 
 
-def gram_matrix(rows: Rows, squares: Floats, kernel: Kernel) -> NDArray[np.float32]:
+def gram_matrix(
+    rows: Rows, squares: Floats, kernel: Kernel, device: torch.device = CPU
+) -> NDArray[np.float32]:
     """Return kernel values between rows (n, d), (n, n), as single as LIBSVM keeps them.
 
     Parameters
@@ -115,8 +117,10 @@ def gram_matrix(rows: Rows, squares: Floats, kernel: Kernel) -> NDArray[np.float
         Each row's |x|².
     kernel : Kernel
         Which.
+    device : torch.device
+        Where it is computed, block by block.
     """
-    whole = _tensor(rows, products_dtype(rows, rows))
+    whole = _tensor(rows, products_dtype(rows, rows), device)
     return _gram(lambda start, end: whole[start:end] @ whole[:end].T, squares, kernel)
 
 
@@ -142,5 +146,5 @@ def _blocks(count: int) -> Iterator[tuple[int, int]]:
         yield start, min(count, start + _BLOCK)
 
 
-def _tensor(rows: Rows, dtype: torch.dtype) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(rows)).to(dtype)
+def _tensor(rows: Rows, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(rows)).to(device, dtype)

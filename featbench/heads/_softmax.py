@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from featbench.heads._arrays import check_array, check_names
+from featbench.heads._device import find_device
 from featbench.heads._newton import Point, Rows, SoftmaxProblem, Solution, rotate
 from featbench.heads._trials import Fold, Trial, one_by_one
 from featbench.machine import flush_denormals, keep_memory
@@ -312,7 +313,7 @@ def _fit_all(
         )
     weights = _row_weights(one.class_weight, rows, y, classes, labels, sample_weight)
     keep_memory()
-    device = _device(one.device)
+    device = find_device(one.device)
     small = rows.size * len(classes) <= _SMALL
     exact = small or rows.dtype == np.float64 or one.tol < _FINE
     dtype = np.float64 if exact else np.float32
@@ -385,12 +386,3 @@ def _row_weights(
     if not found.sum() > 0:
         raise ValueError("every row's weight is 0: nothing to learn from")
     return torch.from_numpy(found)
-
-
-def _device(name: str) -> torch.device:
-    if name not in ("cpu", "cuda", "auto"):
-        raise ValueError(f"device={name!r}: expected cpu, cuda or auto")
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        raise ValueError("device='cuda': no GPU found; use device='cpu' or 'auto'")
-    return torch.device("cuda" if there and name != "cpu" else "cpu")

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from featbench.heads._device import usable_device
 from featbench.heads._kernels import (
     Floats,
     Kernel,
@@ -60,7 +61,8 @@ def try_all(
     for number, core in enumerate(cores):
         key = (core.kernel, core.gamma, core.degree, core.coef0)
         alike.setdefault(key, []).append(number)
-    product, squares = own_products(rows), squared_lengths(rows)
+    device = usable_device(cores[0].device)
+    product, squares = own_products(rows, device), squared_lengths(rows)
     for fold, (train, held_out) in enumerate(folds):
         scale = functools.cache(lambda inside=rows[train]: _scale(type(cores[0]), inside))
         for members in alike.values():

@@ -22,6 +22,8 @@ class LogisticHead(Head):
         At most so many Newton steps.
     tol : float
         The solver stops within about tol² of the lowest objective, relative.
+    device : str
+        Where it is solved: ``cpu``, ``cuda`` or ``auto``.
     calibrate : str, optional
         ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
@@ -37,6 +39,7 @@ class LogisticHead(Head):
         class_weight: Any = None,
         max_iter: int = 1000,
         tol: float = 1e-4,
+        device: str = "cpu",
         calibrate: str | None = None,
     ) -> None:
         self.C = C
@@ -44,6 +47,7 @@ class LogisticHead(Head):
         self.class_weight = class_weight
         self.max_iter = max_iter
         self.tol = tol
+        self.device = device
         self.calibrate = calibrate
 
     def _core(self) -> SoftmaxRegression:

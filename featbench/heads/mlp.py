@@ -15,6 +15,7 @@ from torch import nn
 from featbench.heads._arrays import check_arrays
 from featbench.heads._base import Head, register_head
 from featbench.heads._class_weight import class_weights
+from featbench.heads._device import find_device
 from featbench.heads._mlp_training import Data, Training, hold_out, is_count, is_number, train
 from featbench.heads._trials import Fold, Trial, attempt
 from featbench.machine import flush_denormals, keep_memory
@@ -202,7 +203,7 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
             When training diverges.
         """
         how = self._check()
-        device = _device(self.device)
+        device = find_device(self.device)
         keep_memory()
         self.classes_, targets = np.unique(y, return_inverse=True)
         weights = class_weights(self.class_weight, self.classes_, y)
@@ -368,17 +369,3 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
 def _tensors(X: NDArray[Any], targets: NDArray[Any], device: torch.device) -> Data:
     rows = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32)).to(device)
     return rows, torch.from_numpy(targets.astype(np.int64)).to(device)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError):
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"device={name!r}: expected cpu, cuda, cuda:N or auto")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device={name!r}: there is no such device here; auto takes what there is")
-    return device

@@ -84,6 +84,8 @@ class LinearSVMHead(_KernelHead):
     approximate : bool
         Where not even the Gram matrix of two classes fits in memory, fit Nyström's features and a
         linear SVM, and say so; without it that is an error.
+    device : str
+        Where Gram matrices are made and votes counted: ``cpu``, ``cuda`` or ``auto``.
     calibrate : str, optional
         ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
@@ -100,6 +102,7 @@ class LinearSVMHead(_KernelHead):
         class_weight: Any = None,
         max_iter: int = 1_000_000,
         approximate: bool = False,
+        device: str = "cpu",
         calibrate: str | None = None,
     ) -> None:
         self.C = C
@@ -107,6 +110,7 @@ class LinearSVMHead(_KernelHead):
         self.class_weight = class_weight
         self.max_iter = max_iter
         self.approximate = approximate
+        self.device = device
         self.calibrate = calibrate
 
 
@@ -133,6 +137,8 @@ class PolynomialSVMHead(_KernelHead):
     approximate : bool
         Where not even the Gram matrix of two classes fits in memory, fit Nyström's features and a
         linear SVM, and say so; without it that is an error.
+    device : str
+        Where Gram matrices are made and votes counted: ``cpu``, ``cuda`` or ``auto``.
     calibrate : str, optional
         ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
@@ -154,6 +160,7 @@ class PolynomialSVMHead(_KernelHead):
         class_weight: Any = None,
         max_iter: int = 1_000_000,
         approximate: bool = False,
+        device: str = "cpu",
         calibrate: str | None = None,
     ) -> None:
         self.C = C
@@ -164,6 +171,7 @@ class PolynomialSVMHead(_KernelHead):
         self.class_weight = class_weight
         self.max_iter = max_iter
         self.approximate = approximate
+        self.device = device
         self.calibrate = calibrate
 
 
@@ -186,6 +194,8 @@ class RBFSVMHead(_KernelHead):
     approximate : bool
         Where not even the Gram matrix of two classes fits in memory, fit Nyström's features and a
         linear SVM, and say so; without it that is an error.
+    device : str
+        Where Gram matrices are made and votes counted: ``cpu``, ``cuda`` or ``auto``.
     calibrate : str, optional
         ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
@@ -201,6 +211,7 @@ class RBFSVMHead(_KernelHead):
         class_weight: Any = None,
         max_iter: int = 1_000_000,
         approximate: bool = False,
+        device: str = "cpu",
         calibrate: str | None = None,
     ) -> None:
         self.C = C
@@ -209,6 +220,7 @@ class RBFSVMHead(_KernelHead):
         self.class_weight = class_weight
         self.max_iter = max_iter
         self.approximate = approximate
+        self.device = device
         self.calibrate = calibrate
 
 
@@ -233,6 +245,8 @@ class SigmoidSVMHead(_KernelHead):
     approximate : bool
         Where not even the Gram matrix of two classes fits in memory, fit Nyström's features and a
         linear SVM, and say so; without it that is an error.
+    device : str
+        Where Gram matrices are made and votes counted: ``cpu``, ``cuda`` or ``auto``.
     calibrate : str, optional
         ``temperature`` or ``platt``: probabilities from out-of-fold scores; five more fits.
     """
@@ -249,6 +263,7 @@ class SigmoidSVMHead(_KernelHead):
         class_weight: Any = None,
         max_iter: int = 1_000_000,
         approximate: bool = False,
+        device: str = "cpu",
         calibrate: str | None = None,
     ) -> None:
         self.C = C
@@ -258,4 +273,5 @@ class SigmoidSVMHead(_KernelHead):
         self.class_weight = class_weight
         self.max_iter = max_iter
         self.approximate = approximate
+        self.device = device
         self.calibrate = calibrate

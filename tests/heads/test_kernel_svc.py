@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
@@ -177,6 +178,39 @@ def test_two_classes_over_the_limit_are_refused_with_what_would_be_needed() -> N
         pytest.raises(UsageError, match=r"100 rows needs .*--memory.*--approximate"),
     ):
         KernelSVC().fit(X, y)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_votes_on_another_device_are_the_same(
+    classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way they are counted there, on the CPU: no device but that is needed."""
+    X, y = load_digits(return_X_y=True)
+    (X, y), (X_test, _) = halves(X[y < classes], y[y < classes])
+    machine = KernelSVC().fit(X, y)
+    labels, shares = machine.predict(X_test), machine.vote_shares(X_test)
+    monkeypatch.setattr(_pairs, "CPU", None)
+    assert np.array_equal(machine.predict(X_test), labels)
+    assert np.array_equal(machine.vote_shares(X_test), shares)
+    zeros = torch.zeros(3, 3, 2)
+    assert _pairs.votes_of(zeros).tolist() == [[0, 1, 2]] * 2  # for the second of each pair
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_gpu_gives_the_same_labels(kernel: str) -> None:
+    X, y = load_digits(return_X_y=True)
+    (X, y), (X_test, _) = halves(X, y)
+    here, there = (KernelSVC(kernel=kernel, device=d).fit(X, y) for d in ("cpu", "cuda"))
+    assert np.array_equal(here.predict(X_test), there.predict(X_test))
+
+
+def test_a_device_that_is_not_there_is_said() -> None:
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match="device='cuda:99': there is no such device"):
+        KernelSVC(device="cuda:99").fit(X, y)
+    with pytest.raises(ValueError, match="device='tpu': expected cpu"):
+        KernelSVC(device="tpu").fit(X, y)
 
 
 def test_what_does_not_converge_is_told() -> None:

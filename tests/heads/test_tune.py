@@ -84,7 +84,7 @@ def test_the_products_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     real = kernels.own_products
     monkeypatch.setattr(
-        "featbench.heads._svc_trials.own_products", lambda rows: made.append(1) or real(rows)
+        "featbench.heads._svc_trials.own_products", lambda *given: made.append(1) or real(*given)
     )
     heads = [create_head(f"svm-{k}", C=C, preprocess="l2") for k in KERNELS for C in (0.1, 1.0)]
     tune(heads, X, Y, FOLDS)
