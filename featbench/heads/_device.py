@@ -4,7 +4,7 @@ import torch
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device of a name: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` is a GPU if one is there.
+    """Return the device called ``cpu``, ``cuda`` or ``cuda:1``; ``auto`` is a GPU if one is there.
 
     Raises
     ------
