@@ -133,11 +133,38 @@ def test_networks_show(featbench: Command) -> None:
         featbench("networks", "show", "resnet50", "--classes", 196, "--blocks", 1, "--json").out
     )
     assert (shown["total"], shown["trainable"]) == (23_909_636, 15_366_340)
-    assert [x["name"] for x in shown["layers"] if x["trains"]] == ["layer4", "classifier"]
+    assert [x["name"] for x in shown["blocks"] if x["trains"]] == ["layer4", "classifier"]
+    assert shown["multiply_adds"] == sum(x["multiply_adds"] for x in shown["layers"])
     assert (
         "total 61,706, trainable 61,706"
         in featbench("networks", "show", "lenet5", "--blocks", "all").out
     )
+
+
+def test_networks_show_prints_the_layer_table_for_a_size(featbench: Command) -> None:
+    lines = featbench("networks", "show", "cnn", "--size", 32, "--classes", 3).out.splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line}
+    assert rows["layer"] == ["kind", "output", "parameters", "multiply-adds"]
+    assert rows["conv1"] == ["Conv2d", "20×30×30", "560", f"{30 * 30 * 27 * 20:,}"]
+    assert rows["fc3"] == ["Linear", "3", "153", "150"]
+    assert lines[-1].startswith(f"{30**2 * 27 * 20 + 13**2 * 180 * 64 + 2304 * 100 + 5150:,} mult")
+    shown = featbench("networks", "show", "resnet18", "--size", 64).out
+    assert "layer4.0.relu (call 2)" in shown
+    assert shown.endswith("called more than once: 8 of the layers\n")
+
+
+def test_options_in_a_networks_name_make_another_run_and_another_feature_space(
+    featbench: Command, photos: Path
+) -> None:
+    said = [
+        json.loads(featbench("fit", "--head", "logreg", "--data", photos, "--json",
+                             "--backbone", name).out)
+        for name in ("fcnet:hidden=8,4:size=16", "fcnet:size=16:hidden=8,4", "fcnet:size=16")
+    ]  # fmt: skip
+    assert [x["network"] for x in said] == ["fcnet:hidden=8,4:size=16"] * 2 + ["fcnet:size=16"]
+    assert said[0]["run_id"] == said[1]["run_id"] != said[2]["run_id"]
+    assert featbench("predict", said[0]["run_id"], photos).code == 0
+    assert len(json.loads(featbench("cache", "ls", "--json").out)) == 2
 
 
 @pytest.mark.parametrize("what", ["networks", "heads", "datasets"])
@@ -167,6 +194,12 @@ def test_init_is_what_later_commands_use(featbench: Command, photos: Path) -> No
         (("report", "nothing-here"), 2, "nothing-here: no such folder"),
         (("run", "none.toml"), 2, "none.toml: cannot be read"),
         (("networks", "show", "lenet5", "--blocks", "fc9"), 2, "did you mean 'fc2'"),
+        (("networks", "show", "lenet5", "--size", "28"), 2, "it is made for 32×32"),
+        (
+            ("fit", "--head", "logreg", "--backbone", "lenet5:droput=0.1", "--data", "photos"),
+            2,
+            "did you mean 'dropout'",
+        ),
         (("finetune", "--backbone", "lenet5", "--optimizer", "lion"), 2, "expected adam, sgd"),
         (("fit", "--head", "logreg", "--features", "none.h5"), 2, "none.h5: no such file"),
         (("fit", "--head", "logreg", "--features", "f.h5", "--data", "photos"), 2, "--data cannot"),

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -83,6 +83,33 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in whole:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         print("  ".join(cells).rstrip(), file=sys.stdout)
+
+
+def print_network(summary: dict[str, Any]) -> None:
+    """Print a network's layers, its blocks and the sums."""
+    rows = [
+        (
+            x["name"] if x["call"] == 1 else f"{x['name']} (call {x['call']})",
+            x["kind"],
+            "×".join(map(str, x["output"])),
+            f"{x['parameters']:,}",
+            f"{x['multiply_adds']:,}",
+        )
+        for x in summary["layers"]
+    ]
+    print_table(("layer", "kind", "output", "parameters", "multiply-adds"), rows)
+    print()
+    blocks = [
+        (x["name"], f"{x['parameters']:,}", "yes" if x["trains"] else "") for x in summary["blocks"]
+    ]
+    print_table(("block", "parameters", "trains"), blocks)
+    print(f"\n{summary['network']}: total {summary['total']:,}, trainable {summary['trainable']:,} "
+          f"(from {summary['trained_from']} on)")  # fmt: skip
+    print(f"{summary['multiply_adds']:,} multiply-adds for one image of "
+          f"{'×'.join(map(str, summary['input']))}, in convolutions, linear layers and attention")  # fmt: skip
+    again = {x["name"] for x in summary["layers"] if x["call"] > 1}
+    if again:
+        print(f"every call is counted; called more than once: {len(again)} of the layers")
 
 
 def one_line(result: "Result") -> str:

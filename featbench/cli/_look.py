@@ -1,6 +1,7 @@
 """Commands that show what there is: table, report, results, networks, heads, datasets, init."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ from typer import Option
 
 from featbench.cli import _options as options
 from featbench.cli._app import app
-from featbench.cli._console import one_line, print_table
+from featbench.cli._console import one_line, print_network, print_table
 from featbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -107,36 +108,40 @@ def networks(context: typer.Context, as_json: options.Json = False) -> None:
 @networks_app.command("show")
 def networks_show(
     name: options.Network,
-    classes: Annotated[int | None, Option(min=2, help="Outputs of the classifier.")] = None,
+    classes: Annotated[int | None, Option(min=1, help="Outputs of the classifier.")] = None,
     blocks: Annotated[
         str, Option(help="Count as trained: the last so many, from a named one on, or all.")
     ] = "0",
+    size: Annotated[int | None, Option(min=1, help="Pixels of a side of the image.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show a network's blocks, and how many parameters train."""
-    from featbench.networks import create_network
+    """Show a network's layers and blocks, its multiply-adds, and how many parameters train."""
+    from featbench.networks import create_network, layers_of, small_options
 
-    network = create_network(name, "random", classes)
+    sized = {"size": size} if size is not None and "size" in small_options(name) else {}
+    network = create_network(name, "random", classes, **sized)
     total, trainable = network.parameters(blocks)
     first = network.first_trained(blocks)
-    layers, trains = [], first == "pixels"
-    for layer, count in network.block_parameters().items():
-        trains = trains or layer == first
-        layers.append({"name": layer, "parameters": count, "trains": trains})
+    layers = layers_of(network, size)
+    stages, trains = [], first == "pixels"
+    for stage, count in network.block_parameters().items():
+        trains = trains or stage == first
+        stages.append({"name": stage, "parameters": count, "trains": trains})
+    channels, height, width = network.preprocessing.shape
+    summary = {
+        "network": network.name,
+        "total": total,
+        "trainable": trainable,
+        "trained_from": first,
+        "input": (channels, size or height, size or width),
+        "multiply_adds": sum(layer.multiply_adds for layer in layers),
+        "blocks": stages,
+        "layers": [asdict(layer) for layer in layers],
+    }
     if as_json:
-        summary = {
-            "network": name,
-            "total": total,
-            "trainable": trainable,
-            "trained_from": first,
-            "input": network.preprocessing.shape,
-            "layers": layers,
-        }
         print(json.dumps(summary))
-        return
-    rows = [(str(x["name"]), f"{x['parameters']:,}", "yes" if x["trains"] else "") for x in layers]
-    print_table(("block", "parameters", "trains"), rows)
-    print(f"total {total:,}, trainable {trainable:,} (blocks={blocks})")
+    else:
+        print_network(summary)
 
 
 @results_app.command("ls")

@@ -14,7 +14,7 @@ from featbench.experiments._run import Run
 from featbench.experiments._selection import Selection
 from featbench.finetune import Schedule
 from featbench.heads import HEADS, create_head
-from featbench.networks import check_network, small_networks
+from featbench.networks import check_network, is_small
 
 OneOrMore = str | list[str]
 
@@ -181,7 +181,7 @@ def _check(run: Run, where: str) -> None:
 
 def _in_place(networks: OneOrMore, backbone: str) -> list[str]:
     """Replace every network but our own small ones, which have no pretrained weights."""
-    return list(dict.fromkeys(n if n in small_networks() else backbone for n in _axis(networks)))
+    return list(dict.fromkeys(n if is_small(n) else backbone for n in _axis(networks)))
 
 
 def parse_changes(texts: list[str]) -> dict[str, Any]:

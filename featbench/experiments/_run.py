@@ -11,6 +11,7 @@ from featbench.experiments._selection import Selection
 from featbench.extraction import PRECISIONS
 from featbench.finetune import Schedule
 from featbench.heads import Head, create_head, search_space
+from featbench.networks import check_network
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Run:
     columns: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if ":" in self.network:  # options: one spelling, so one run id
+            object.__setattr__(self, "network", check_network(self.network))
         if self.precision not in PRECISIONS:
             raise UsageError(f"precision {self.precision!r}: expected {', '.join(PRECISIONS)}")
         if self.features is not None and (self.data or self.network or self.blocks is not None):

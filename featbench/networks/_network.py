@@ -1,7 +1,6 @@
 """A network with a cut: what lies below it is frozen, what lies above it is trained."""
 
 import functools
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from featbench.errors import FeatbenchError, UsageError, did_you_mean
 from featbench.networks._blocks import Block, find_blocks
 from featbench.networks._registry import NETWORKS, Built
+from featbench.networks._small import spell
 from featbench.networks._trace import FEATURES, PIXELS, Trace, trace, weight_count
-from featbench.networks._weights import load_strictly, read_weights, sha256_of_tensors
+from featbench.networks._weights import (
+    is_weights_file,
+    load_strictly,
+    read_weights,
+    sha256_of_tensors,
+)
 from featbench.networks.timm_zoo import PREFIX, build_timm, check_timm
 
 
@@ -310,22 +315,28 @@ def replace_classifier(module: nn.Module, classes: int) -> None:
     setattr(module.get_submodule(owner), leaf, new)
 
 
-def check_network(name: str) -> None:
-    """Raise UsageError for a network that there is not.
+def check_network(name: str) -> str:
+    """Return a network's name in its one spelling; raise UsageError where there is none such.
 
     Parameters
     ----------
     name : str
         As in ``create_network``.
     """
+    name = spell(name)
     if name.startswith(PREFIX):
         check_timm(name)
     else:
-        NETWORKS[name]
+        NETWORKS[name.partition(":")[0]]
+    return name
 
 
 def create_network(
-    name: str, weights: str = "default", classes: int | None = None, seed: int = 0
+    name: str,
+    weights: str = "default",
+    classes: int | None = None,
+    seed: int = 0,
+    **options: Any,
 ) -> Network:
     """Create a network by name.
 
@@ -333,13 +344,17 @@ def create_network(
     ----------
     name : str
         A torchvision classifier, ``efficientnet_lite0`` (weights install with pip), one of our
-        own small networks, or ``timm/NAME``; ``featbench networks`` lists them.
+        own small networks (options may follow: ``lenet5:batch_norm=true:dropout=0.2``), or
+        ``timm/NAME``; ``featbench networks`` lists them.
     weights : str
         ``default``, ``random``, a name that the source knows, or a .safetensors or .pth file.
     classes : int, optional
         Replace the classifier by a fresh one with so many outputs; None keeps it.
     seed : int
         Seeds random weights and a fresh classifier; the caller's random state is left alone.
+    **options
+        Of our own small networks: ``create_network("fcnet", hidden=(200, 100), size=32)``. The
+        network's ``name`` has them in it, and gives the same network again.
 
     Returns
     -------
@@ -349,11 +364,12 @@ def create_network(
     Raises
     ------
     UsageError
-        For an unknown network, weights that do not exist or do not fit.
+        For an unknown network or option, weights that do not exist or do not fit.
     FeatbenchError
         When weights are neither on this machine nor to be downloaded.
     """
-    builder = build_timm if name.startswith(PREFIX) else NETWORKS[name]
+    name = spell(name, **options)
+    builder = build_timm if name.startswith(PREFIX) else NETWORKS[name.partition(":")[0]]
     path, from_file = Path(weights).expanduser(), is_weights_file(weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -365,17 +381,6 @@ def create_network(
             torch.manual_seed(seed)
             replace_classifier(built.module, classes)
     return Network(name, built)
-
-
-def is_weights_file(weights: str) -> bool:
-    """Say whether weights are asked for by a file's path and not by a name.
-
-    Parameters
-    ----------
-    weights : str
-        As in ``create_network``.
-    """
-    return Path(weights).suffix in (".safetensors", ".pth", ".pt") or os.sep in weights
 
 
 def _load_file(module: nn.Module, path: Path) -> None:

@@ -27,7 +27,8 @@ class Preprocessing:
     resize : int or (int, int)
         Pixels of the short side (the other follows, rounded down), or (height, width) exactly.
     crop : (int, int), optional
-        (height, width) of the centre crop; None keeps what ``resize`` made.
+        (height, width) of the centre crop; what is larger than the picture is black around it;
+        None keeps what ``resize`` made.
     interpolation : str
         ``nearest``, ``bilinear``, ``bicubic`` or ``lanczos``; Pillow's, always with antialias.
     mean, std : tuple of float
@@ -55,6 +56,43 @@ class Preprocessing:
         size = self.crop or self.resize
         height, width = size if isinstance(size, tuple) else (size, size)
         return len(self.mean), height, width
+
+    @classmethod
+    def from_scratch(
+        cls,
+        size: int,
+        channels: int,
+        *,
+        resize: int | tuple[int, int] | None = None,
+        least: int = 8,
+    ) -> "Preprocessing":
+        """Return the steps of a small network of our own: a square, scaled to [-1, 1].
+
+        Parameters
+        ----------
+        size : int
+            Pixels of a side of what the network gets.
+        channels : int
+            3 for RGB, 1 for grey.
+        resize : int or (int, int), optional
+            What the square is the centre of; None resizes to the square itself.
+        least : int
+            The smallest size that the network can take.
+
+        Raises
+        ------
+        UsageError
+            For a size below ``least`` or above 1,024, or channels that are not 1 or 3.
+        """
+        if not least <= size <= 1024:
+            raise UsageError(f"size={size}: expected {least} to 1024 pixels")
+        if channels not in (1, 3):
+            raise UsageError(f"channels={channels}: expected 3 (RGB) or 1 (grey)")
+        half = (0.5,) * channels
+        square = (size, size)
+        if resize is None:
+            return cls(square, None, "bilinear", half, half)
+        return cls(resize, square, "bilinear", half, half)
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """Return (height, width, channels) uint8, ready for ``normalise``."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from featbench.errors import UsageError
 from featbench.networks._preprocessing import Preprocessing
 from featbench.registry import Registry
 
@@ -34,29 +33,3 @@ Builder = Callable[[str, str], Built]
 
 NETWORKS: Registry[Builder] = Registry("network", "featbench.networks")
 register_network = NETWORKS.register
-
-_SMALL: list[str] = []
-
-
-def small_networks() -> tuple[str, ...]:
-    """Return the names of our own networks, trained from scratch: no pretrained weights."""
-    len(NETWORKS)  # sees to it that every module of this room is imported
-    return tuple(_SMALL)
-
-
-def register_small(name: str) -> Callable[[Callable[[], Built]], Callable[[], Built]]:
-    """Return a decorator that files a builder without arguments as a small network."""
-
-    def file(build: Callable[[], Built]) -> Callable[[], Built]:
-        def builder(asked: str, weights: str) -> Built:
-            if weights not in ("default", "random"):
-                raise UsageError(
-                    f"--weights {weights}: {asked} has no pretrained weights; use random, or a file"
-                )
-            return build()
-
-        _SMALL.append(name)
-        register_network(name)(builder)
-        return build
-
-    return file

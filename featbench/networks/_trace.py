@@ -261,7 +261,7 @@ def _in_place(result: Trace, node: fx.Node) -> bool:
 
 
 @contextlib.contextmanager
-def _as_before(module: nn.Module) -> Iterator[None]:
+def as_before(module: nn.Module) -> Iterator[None]:
     """Undo what a forward stores in its modules: a fake forward's tensors must not stay there."""
     held = [part.__dict__ for part in module.modules()]  # with its buffers and caches, all dicts
     held += [value for one in held for value in one.values() if isinstance(value, dict)]
@@ -289,7 +289,7 @@ def _watch(result: Trace, example: torch.Tensor) -> tuple[dict[str, tuple[int, .
 
     seen: list[tuple[str, torch.Tensor, int]] = []
     whole = result.build(None, None)
-    with torch.no_grad(), _as_before(whole):
+    with torch.no_grad(), as_before(whole):
         Recorder(whole).run(example)
     shapes = {
         name: tuple(value.shape[1:])

@@ -1,6 +1,7 @@
 """Weights: read from files without running code from them, and named by their sha256."""
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,17 @@ from torch import nn
 from featbench.errors import UsageError
 
 _OLD_DENSENET = re.compile(r"\.(norm|relu|conv)\.([12])\.")
+
+
+def is_weights_file(weights: str) -> bool:
+    """Say whether weights are asked for by a file's path and not by a name.
+
+    Parameters
+    ----------
+    weights : str
+        As in ``create_network``.
+    """
+    return Path(weights).suffix in (".safetensors", ".pth", ".pt") or os.sep in weights
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -42,10 +42,6 @@ def test_resnet50_with_196_classes(blocks: int | str, trainable: int) -> None:
     assert network.parameters(str(blocks)) == (23_909_636, trainable)
 
 
-def test_lenet5_has_61706_parameters() -> None:
-    assert create_network("lenet5").parameters("all") == (61_706, 61_706)
-
-
 def test_what_follows_the_last_stage_belongs_to_the_last_block() -> None:
     network = create_network("efficientnet_lite0", "random")
     above = set(network.cut(network.place_of(1)).suffix.state_dict())

@@ -15,7 +15,10 @@ FAMILIES = [
     "timm/resnetv2_50", "timm/mixer_s32_224", "timm/convnext_atto", "timm/levit_128s",
     "timm/vit_small_patch14_dinov2",
 ]  # fmt: skip
-SMALL = ["mobilenet_v3_small", "resnet18", "squeezenet1_1", "lenet5", "timm/convnext_atto"]
+SMALL = [
+    "mobilenet_v3_small", "resnet18", "squeezenet1_1", "timm/convnext_atto", "fcnet", "cnn",
+    "cnn3:size=32", "mlp-sigmoid", "lenet5", "lenet5:batch_norm=true:dropout=0.2",
+]  # fmt: skip
 
 
 def alive(name: str, classes: int = 7) -> Network:
