@@ -143,7 +143,7 @@ def test_networks_show(featbench: Command) -> None:
 
 def test_networks_show_prints_the_layer_table_for_a_size(featbench: Command) -> None:
     lines = featbench("networks", "show", "cnn", "--size", 32, "--classes", 3).out.splitlines()
-    rows = {line.split()[0]: line.split()[1:] for line in lines if line}
+    rows = {line.split()[0]: line.split()[1:] for line in lines[: lines.index("")]}
     assert rows["layer"] == ["kind", "output", "parameters", "multiply-adds"]
     assert rows["conv1"] == ["Conv2d", "20×30×30", "560", f"{30 * 30 * 27 * 20:,}"]
     assert rows["fc3"] == ["Linear", "3", "153", "150"]

@@ -105,8 +105,11 @@ def print_network(summary: dict[str, Any]) -> None:
     print_table(("block", "parameters", "trains"), blocks)
     print(f"\n{summary['network']}: total {summary['total']:,}, trainable {summary['trainable']:,} "
           f"(from {summary['trained_from']} on)")  # fmt: skip
-    print(f"{summary['multiply_adds']:,} multiply-adds for one image of "
-          f"{'×'.join(map(str, summary['input']))}, in convolutions, linear layers and attention")  # fmt: skip
+    image = "×".join(map(str, summary["input"]))
+    print(
+        f"{summary['multiply_adds']:,} multiply-adds for one image of {image}, in convolutions, "
+        "linear layers and attention"
+    )
     again = {x["name"] for x in summary["layers"] if x["call"] > 1}
     if again:
         print(f"every call is counted; called more than once: {len(again)} of the layers")

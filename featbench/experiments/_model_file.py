@@ -14,6 +14,7 @@ from featbench.networks import Network, is_weights_file
 from featbench.untrusted import is_plain, shown
 
 FORMAT = 1
+_NETWORK = "^[A-Za-z0-9][A-Za-z0-9_./-]{0,199}(:[a-z_]+=[A-Za-z0-9_.,]+)*$"  # with its options
 _SPEC_TEXTS = ("network", "layer", "pooling", "precision", "view", "decoder", "weights_sha256")
 
 
@@ -22,7 +23,7 @@ class NetworkNote(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_./-]{0,199}$")]
+    name: Annotated[str, Field(pattern=_NETWORK, max_length=300)]
     weights: Annotated[str, Field(min_length=1, max_length=200)]
     from_file: bool
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)]

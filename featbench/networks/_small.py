@@ -32,7 +32,7 @@ def small_networks() -> tuple[str, ...]:
 
 
 def is_small(name: str) -> bool:
-    """Say whether a name, with options or without, is one of our own small networks."""
+    """Return whether a name, with options or without, is one of our own small networks."""
     return name.partition(":")[0] in small_networks()
 
 

@@ -82,7 +82,7 @@ def test_the_whole_way_is_in_the_folder(photos: Path, tmp_path: Path) -> None:
         "model.json", "head.json", "head.safetensors"
     }  # fmt: skip
     described = json.loads((Path(moved) / "model.json").read_bytes())
-    assert described["network"]["spec"]["preprocessing"]["resize"] == [32, 32]
+    assert described["network"]["spec"]["preprocessing"]["crop"] == [32, 32]
     assert described["classes"] == ["moss", "rust", "sky"]
     assert str(tmp_path) not in (Path(moved) / "model.json").read_text()
     model = load_model(Path(moved))
