@@ -36,7 +36,7 @@ CHANGED: dict[str, Any] = {
 }
 STEPS: dict[str, Any] = {
     "resize": (33, 33),
-    "crop": (32, 32),
+    "crop": (30, 30),
     "interpolation": "nearest",
     "mean": (0.4,),
     "std": (0.4,),
