@@ -167,7 +167,11 @@ def test_init_is_what_later_commands_use(featbench: Command, photos: Path) -> No
         (("report", "nothing-here"), 2, "nothing-here: no such folder"),
         (("run", "none.toml"), 2, "none.toml: cannot be read"),
         (("networks", "show", "lenet5", "--blocks", "fc9"), 2, "did you mean 'fc2'"),
-        (("finetune", "--backbone", "lenet5", "--optimizer", "lion"), 2, "expected adam, sgd"),
+        (
+            ("finetune", "--backbone", "lenet5", "--optimizer", "lion"),
+            2,
+            "expected adamw, adam, sgd",
+        ),
         (("fit", "--head", "logreg", "--features", "none.h5"), 2, "none.h5: no such file"),
         (("fit", "--head", "logreg", "--features", "f.h5", "--data", "photos"), 2, "--data cannot"),
         (

@@ -239,10 +239,10 @@ class Head(ClassifierMixin, BaseEstimator):
             When the head is not one linear layer on (standardised) features.
         """
         check_is_fitted(self)
-        if not self._is_linear() or self.preprocess not in ("none", "standardise"):
+        if not self.has_linear_layer():
             raise UsageError(
-                f"{type(self).__name__} (preprocess={self.preprocess!r}) is not one "
-                "linear layer; warm-start from logreg, or an mlp with hidden=[]"
+                f"{type(self).__name__} (preprocess={self.preprocess!r}) is not one linear layer; "
+                "warm-start from logreg, ridge, centroid, or an mlp with hidden=[]"
             )
         weight = np.asarray(self.core_.coef_, dtype=np.float64)
         bias = np.asarray(self.core_.intercept_, dtype=np.float64)
@@ -252,6 +252,10 @@ class Head(ClassifierMixin, BaseEstimator):
             weight = weight / self.preprocess_.scale_
             bias = bias - weight @ self.preprocess_.mean_
         return weight, bias
+
+    def has_linear_layer(self) -> bool:
+        """Say whether ``linear_layer`` can answer once the head is fitted."""
+        return self._is_linear() and self.preprocess in ("none", "standardise")
 
     def _is_linear(self) -> bool:
         """Say whether the fitted core's ``coef_`` and ``intercept_`` are one softmax layer."""
