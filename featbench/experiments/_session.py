@@ -23,7 +23,7 @@ from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run, run_id
 from featbench.experiments._selection import choose, with_validation_rows
 from featbench.extraction import Features, FeatureSplit, choose_device, extract
-from featbench.finetune import FineTuneClassifier, Schedule
+from featbench.finetune import FineTuneClassifier
 from featbench.heads import Head, create_head
 from featbench.machine import limit_memory, peak_memory_mb
 from featbench.networks import Network, create_network, is_weights_file
@@ -265,7 +265,7 @@ class Session:
             "weights": run.weights if run.network else WEIGHTS,
             "cut": "classifier" if run.head else str(run.blocks),
             "method": run.method,
-            "settings": run.settings,
+            "settings": run.asked_settings,
             "selection": run.selection.describe(),
             "seed": run.seed,
             "split_seed": run.split_seed,
@@ -347,13 +347,13 @@ class Session:
 
     def _train(self, run: Run, dataset: Dataset) -> _Outcome:
         assert run.blocks is not None
-        if Schedule(**run.settings).select == "val_loss":
+        if run.schedule().needs_validation:
             dataset = with_validation(dataset, split_seed=run.split_seed)
-        head, rows = None, None
+        head, rows = run.warm_start_head(), None
         began = time.perf_counter()
-        if run.warm_start:
+        if head is not None:
             rows = self._rows(run, dataset)
-            head = self._fit(run.warm_start, create_head(run.warm_start), rows)
+            head = self._fit(run.warm_start or "", head, rows)
         model = FineTuneClassifier(
             run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
             split_seed=run.split_seed, cache=self._cache, device=self._device,
