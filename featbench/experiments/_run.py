@@ -154,7 +154,8 @@ class Run:
         if not head.has_linear_layer():
             raise UsageError(
                 f"warm_start={self.warm_start!r}: is not one linear layer on features as they are "
-                "or standardised; use logreg, ridge, centroid, or mlp with its hidden=[]"
+                "or standardised; use logreg, ridge, mlp with its hidden=[], or centroid with its "
+                "metric=euclidean"
             )
         return head
 

@@ -242,7 +242,7 @@ class Head(ClassifierMixin, BaseEstimator):
         if not self.has_linear_layer():
             raise UsageError(
                 f"{type(self).__name__} (preprocess={self.preprocess!r}) is not one linear layer; "
-                "warm-start from logreg, ridge, centroid, or an mlp with hidden=[]"
+                "warm-start from logreg, ridge, an mlp with hidden=[], or a euclidean centroid"
             )
         weight = np.asarray(self.core_.coef_, dtype=np.float64)
         bias = np.asarray(self.core_.intercept_, dtype=np.float64)

@@ -207,7 +207,7 @@ class TestWarmStart:
             ("logreg", {}),
             ("logreg", {"preprocess": "none"}),
             ("ridge", {}),
-            ("centroid", {}),
+            ("centroid", {"metric": "euclidean"}),
             ("mlp", {"hidden": [], "epochs": 3}),
         ],
     )
