@@ -90,8 +90,10 @@ def test_training_takes_common_settings_as_options_and_the_others_by_set(
         "--set", "clip_norm=1", "--set", "logreg.C=2.0", "--json",
     )  # fmt: skip
     result = json.loads(said.out)
-    expected = {"epochs": 2, "schedule": "cosine", "backbone_lr": 1e-4, "patience": 3,
-                "clip_norm": 1, "warm_start": "logreg", "warm_start_settings": {"C": 2}}  # fmt: skip
+    expected = {
+        "epochs": 2, "schedule": "cosine", "backbone_lr": 1e-4, "patience": 3, "clip_norm": 1,
+        "warm_start": "logreg", "warm_start_settings": {"C": 2.0},
+    }  # fmt: skip
     assert result["given"] == expected
     assert result["settings"]["warm_start_settings"]["C"] == 2.0
 

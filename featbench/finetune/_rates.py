@@ -40,7 +40,7 @@ def parameter_groups(
     classifier = network.module.get_submodule(network.classifier)
     own = {id(p) for p in classifier.parameters()}
     groups: dict[int, list[nn.Parameter]] = {0: []}
-    for parameter in (p for p in suffix.parameters() if p.requires_grad):
+    for parameter in suffix.parameters():
         place = 0 if id(parameter) in own else depth.get(id(parameter), deepest)
         groups.setdefault(place, []).append(parameter)
     backbone = schedule.lr if schedule.backbone_lr is None else schedule.backbone_lr
