@@ -81,6 +81,23 @@ def test_a_whole_study_from_the_prompt(featbench: Command, photos: Path, tmp_pat
     assert len(featbench("results", "ls").out.splitlines()) == 1
 
 
+def test_training_takes_common_settings_as_options_and_the_others_by_set(
+    featbench: Command, photos: Path
+) -> None:
+    said = featbench(
+        "finetune", "--backbone", "lenet5", "--data", photos, "--warm-start", "logreg",
+        "--epochs", 2, "--schedule", "cosine", "--backbone-lr", 1e-4, "--patience", 3,
+        "--set", "clip_norm=1", "--set", "logreg.C=2.0", "--json",
+    )  # fmt: skip
+    result = json.loads(said.out)
+    expected = {
+        "epochs": 2, "schedule": "cosine", "backbone_lr": 1e-4, "patience": 3, "clip_norm": 1,
+        "warm_start": "logreg", "warm_start_settings": {"C": 2.0},
+    }  # fmt: skip
+    assert result["given"] == expected
+    assert result["settings"]["warm_start_settings"]["C"] == 2.0
+
+
 def test_a_recipe_and_what_a_second_run_of_it_does(
     featbench: Command, photos: Path, tmp_path: Path
 ) -> None:
@@ -200,7 +217,15 @@ def test_init_is_what_later_commands_use(featbench: Command, photos: Path) -> No
             2,
             "did you mean 'dropout'",
         ),
-        (("finetune", "--backbone", "lenet5", "--optimizer", "lion"), 2, "expected adam, sgd"),
+        (
+            ("finetune", "--backbone", "lenet5", "--optimizer", "lion"),
+            2,
+            "expected adamw, adam, sgd",
+        ),
+        (("finetune", "--set", "layer_decy=0.5"), 2, "did you mean 'layer_decay'"),
+        (("finetune", "--lr", "1", "--set", "lr=2"), 2, "--lr says it"),
+        (("finetune", "--set", "logreg.C=1"), 2, "goes with --warm-start logreg"),
+        (("finetune", "--warm-start", "knn"), 2, "is not one linear layer"),
         (("fit", "--head", "logreg", "--features", "none.h5"), 2, "none.h5: no such file"),
         (("fit", "--head", "logreg", "--features", "f.h5", "--data", "photos"), 2, "--data cannot"),
         (

@@ -9,7 +9,7 @@ import featbench
 
 ROOT = Path(featbench.__file__).parent
 ROOMS = ["cli", "report", "experiments", "heads", "finetune", "extraction", "networks", "datasets"]
-FOUNDATION = {"errors", "files", "lazy", "machine", "progress", "registry", "untrusted"}
+FOUNDATION = {"errors", "files", "lazy", "machine", "progress", "registry", "training", "untrusted"}
 NEVER = {"heads": {"finetune", "extraction", "networks", "datasets"}}
 FILES = sorted(ROOT.rglob("*.py"))
 

@@ -125,6 +125,8 @@ def one_line(result: "Result") -> str:
     if result.ledger:
         chosen = ", ".join(f"{k}={v}" for k, v in result.given.items() if k != "random_state")
         what += f" [{chosen or 'defaults'}, best of {len(result.ledger)}]"
+    if result.approximate:
+        what += " (approximate)"
     return (
         f"{what}: test {100 * result.test_accuracy:.1f}%, train {100 * result.train_accuracy:.1f}%,"
         f" fit {result.fit_seconds:.1f} s, run {result.run_id}"

@@ -98,12 +98,12 @@ def _run_every_head(
 ) -> None:
     """Fit each registered head; those without a space to tune as they are."""
     from featbench.experiments import Selection
-    from featbench.heads import HEADS
+    from featbench.heads import HEADS, left_to_search
 
     runs = []
     for name in HEADS:
         own = replace(run, head=name)
-        if not HEADS[name].space:
+        if not left_to_search(name, run.settings):
             own = replace(own, selection=Selection())
         if approximate and "approximate" in HEADS[name]().get_params():
             own = _approximated(own)

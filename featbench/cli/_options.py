@@ -59,3 +59,33 @@ Memory = Annotated[
 Approximate = Annotated[
     bool, Option("--approximate", help="Approximate an SVM whose Gram matrix does not fit.")
 ]
+Epochs = Annotated[int | None, Option(min=1, help="Passes over the training images [default: 8].")]
+LearningRate = Annotated[float | None, Option(help="Learning rate [default: 0.001].")]
+BackboneLearningRate = Annotated[
+    float | None, Option(help="Learning rate of the blocks [default: that of the classifier].")
+]
+Course = Annotated[
+    str | None,
+    Option(help="The learning rate's course: constant, step or cosine [default: constant]."),
+]
+Batch = Annotated[int | None, Option(min=1, help="Images a step [default: 32].")]
+Optimizer = Annotated[str | None, Option(help="adam, adamw or sgd [default: adam].")]
+WeightDecay = Annotated[float | None, Option(min=0, help="L2 penalty [default: 0].")]
+Dropout = Annotated[
+    float | None, Option(help="Share dropped before the classifier [default: the network's own].")
+]
+Select = Annotated[
+    str | None,
+    Option(help="val_loss or val_accuracy (the best epoch), or last [default: val_loss]."),
+]
+Patience = Annotated[
+    int | None, Option(min=1, help="Stop after so many epochs that were no better.")
+]
+TrainSettings = Annotated[
+    list[str] | None,
+    Option(
+        "--set",
+        help="Another setting of training, such as clip_norm=1 or hidden=[256]; or of the warm "
+        "start's head, such as logreg.C=1.",
+    ),
+]

@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Option
@@ -14,9 +14,6 @@ from featbench.cli._app import app
 from featbench.cli._console import one_line
 from featbench.cli._ending import finish, make_reporter, open_session, run_one, warn_skipped
 from featbench.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 
 @app.command()
@@ -128,12 +125,17 @@ def finetune(
     warm_start: Annotated[
         str | None, Option(help="Start the classifier from this linear head, such as logreg.")
     ] = None,
-    epochs: Annotated[int, Option(min=1, help="Passes over the training images.")] = 8,
-    lr: Annotated[float, Option(help="Learning rate.")] = 1e-3,
-    batch: Annotated[int, Option(min=1, help="Images a step.")] = 32,
-    optimizer: Annotated[str, Option(help="adam or sgd.")] = "adam",
-    weight_decay: Annotated[float, Option(min=0, help="L2 penalty.")] = 0.0,
-    select: Annotated[str, Option(help="val_loss (the best epoch) or last.")] = "val_loss",
+    epochs: options.Epochs = None,
+    lr: options.LearningRate = None,
+    backbone_lr: options.BackboneLearningRate = None,
+    schedule: options.Course = None,
+    batch: options.Batch = None,
+    optimizer: options.Optimizer = None,
+    weight_decay: options.WeightDecay = None,
+    dropout: options.Dropout = None,
+    select: options.Select = None,
+    patience: options.Patience = None,
+    set_: options.TrainSettings = None,
     limit: options.Limit = None,
     seed: options.Seed = None,
     split_seed: options.SplitSeed = 0,
@@ -148,6 +150,12 @@ def finetune(
     """Train a network's last blocks, or all of it, and record the result."""
     from featbench.experiments import Choice, Run, settle
 
+    common = {
+        "epochs": epochs, "lr": lr, "backbone_lr": backbone_lr, "schedule": schedule,
+        "batch": batch, "optimizer": optimizer, "weight_decay": weight_decay, "dropout": dropout,
+        "select": select, "patience": patience,
+    }  # fmt: skip
+    settings, of_head = _training_settings(common, set_ or [], warm_start)
     given = Choice(data, backbone, weights, seed, limit, cache, results)
     chosen = settle(given, remember=True)
     run = Run(
@@ -155,20 +163,32 @@ def finetune(
         chosen.backbone,
         chosen.weights,
         blocks=blocks,
-        settings={
-            "optimizer": optimizer,
-            "lr": lr,
-            "batch": batch,
-            "epochs": epochs,
-            "weight_decay": weight_decay,
-            "select": select,
-        },
+        settings=settings,
+        warm_start_settings=of_head,
         warm_start=warm_start,
         seed=chosen.seed,
         split_seed=split_seed,
         limit=chosen.limit,
     )
     run_one(run, open_session(chosen, device, quiet, strict), again, as_json)
+
+
+def _training_settings(
+    common: dict[str, Any], texts: list[str], warm_start: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what options and ``--set`` say of training, and of the warm start's head."""
+    from featbench.experiments import parse_changes
+
+    settings = {name: value for name, value in common.items() if value is not None}
+    of_head: dict[str, Any] = {}
+    for name, value in parse_changes(texts).items():
+        head, dot, setting = name.partition(".")
+        if not dot and name in settings:
+            raise UsageError(f"--set {name}: is given twice; --{name.replace('_', '-')} says it")
+        if dot and head != warm_start:
+            raise UsageError(f"--set {name}: goes with --warm-start {head}")
+        (of_head if dot else settings)[setting if dot else name] = value
+    return settings, of_head
 
 
 @app.command("run")

@@ -157,11 +157,12 @@ class Dataset:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The sha256 over every image's id, content, label and split."""
+        """The sha256 over every image's id, content, label and split; a label is its class's name."""
         whole = hashlib.sha256()
         for name in sorted(self.splits):
             split = self.splits[name]
-            for row in sorted(zip(split.ids, split.digests, split.labels.tolist(), strict=True)):
+            names = [self.classes[label] for label in split.labels.tolist()]
+            for row in sorted(zip(split.ids, split.digests, names, strict=True)):
                 line = "\0".join((name, *map(str, row), "\n"))
                 whole.update(line.encode("utf-8", "surrogateescape"))
         return whole.hexdigest()

@@ -13,7 +13,7 @@ from featbench.errors import UsageError, did_you_mean
 from featbench.experiments._run import Run
 from featbench.experiments._selection import Selection
 from featbench.finetune import Schedule
-from featbench.heads import HEADS, create_head
+from featbench.heads import create_head, left_to_search
 from featbench.networks import check_network, is_small
 
 OneOrMore = str | list[str]
@@ -236,7 +236,7 @@ def _explain(error: ValidationError) -> str:
 
 
 def _with_preset(recipe: Recipe, preset: Preset) -> Recipe:
-    heads = {h for table in recipe.run for h in _axis(table.head) if h}
+    heads = {h for table in recipe.run for h in _heads(table)}
     for head in preset.set.keys() - heads:
         raise UsageError(
             f"preset: set.{head} is for a head that no run has"
@@ -249,7 +249,7 @@ def _with_preset(recipe: Recipe, preset: Preset) -> Recipe:
         own = dict.fromkeys(whole)  # the preset's word is the last one
         settings = {
             h: {**table.set.get(h, {}), **preset.set.get(h, {})}
-            for h in table.set.keys() | (preset.set.keys() & set(_axis(table.head)))
+            for h in table.set.keys() | (preset.set.keys() & set(_heads(table)))
         }
         train = {**table.train, **preset.train} if table.blocks is not None else {}
         runs.append(table.model_copy(update={**own, "set": settings, "train": train}))
@@ -264,11 +264,11 @@ def _expand(recipe: Recipe, table: RunTable, name: str, where: str) -> list[Run]
         raise UsageError(f"{where}: tune goes with head: a training schedule is not searched")
     if table.head is not None and (table.train or table.warm_start):
         raise UsageError(f"{where}: train and warm_start go with blocks, not with head")
-    heads = _axis(table.head)
+    heads = _heads(table)
     for head in [h for h in table.set if h not in heads]:
         raise UsageError(
             f"{where}: set.{head} is for a head that this run does not have"
-            f"{did_you_mean(head, [h for h in heads if h])}"
+            f"{did_you_mean(head, heads)}"
         )
     runs = []
     for data, network, weights, limit, precision, seed in itertools.product(
@@ -290,30 +290,48 @@ def _expand(recipe: Recipe, table: RunTable, name: str, where: str) -> list[Run]
             for blocks, warm_start in itertools.product(
                 _axis(table.blocks), _axis(table.warm_start)
             ):
-                for settings in _grid(table.train, f"{where}.train", Schedule.__dataclass_fields__):
+                own = create_head(warm_start).get_params(deep=False) if warm_start else {}
+                start = table.set.get(warm_start, {}) if warm_start else {}
+                for settings, warm_settings in itertools.product(
+                    _grid(table.train, f"{where}.train", vars(Schedule())),
+                    _grid(start, f"{where}.set.{warm_start}", own),
+                ):
                     runs.append(
-                        Run(blocks=blocks, warm_start=warm_start, settings=settings, **shared)
+                        Run(
+                            blocks=blocks,
+                            warm_start=warm_start,
+                            warm_start_settings=warm_settings,
+                            settings=settings,
+                            **shared,
+                        )
                     )
-        for head in heads if table.head is not None else []:
+        for head in heads if table.blocks is None else []:
             known = create_head(head).get_params(deep=False)
-            selection = _selection(recipe, table, head, where)
             for settings in _grid(table.set.get(head, {}), f"{where}.set.{head}", known):
+                selection = _selection(recipe, table, head, settings, where)
                 runs.append(Run(head=head, settings=settings, selection=selection, **shared))
     return [_with_published(run, recipe.published) for run in runs]
 
 
-def _selection(recipe: Recipe, table: RunTable, head: str, where: str) -> Selection:
+def _selection(
+    recipe: Recipe, table: RunTable, head: str, settings: dict[str, Any], where: str
+) -> Selection:
     """Return how a head's settings are chosen: the run's own word, else the recipe's."""
     own = {
         name: getattr(table, name) if getattr(table, name) is not None else getattr(recipe, name)
         for name in ("tune", "folds", "validation")
     }
-    if not own["tune"] or not HEADS[head].space:  # a head without a space has nothing to choose
+    if not own["tune"] or not left_to_search(head, settings):  # there is nothing to choose
         return Selection()
     try:
         return Selection(**own)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
+
+
+def _heads(table: RunTable) -> list[str]:
+    """Return the heads that a run fits: its own, or its warm starts."""
+    return [name for name in (*_axis(table.head), *_axis(table.warm_start)) if name is not None]
 
 
 def _axis(value: Any) -> list[Any]:

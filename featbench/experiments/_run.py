@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from featbench.errors import UsageError
+from featbench.errors import UsageError, did_you_mean
 from featbench.experiments._result import FINE_TUNE
 from featbench.experiments._selection import Selection
 from featbench.extraction import PRECISIONS
@@ -38,6 +38,8 @@ class Run:
         The head's settings, or the training schedule's.
     warm_start : str, optional
         A linear head to start the classifier from.
+    warm_start_settings : dict
+        That head's settings.
     seed, split_seed : int
         For training, and for splits.
     limit : int, optional
@@ -68,6 +70,7 @@ class Run:
     published: dict[str, Any] | None = None
     features: str | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    warm_start_settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if ":" in self.network:  # options: one spelling, so one run id
@@ -85,6 +88,8 @@ class Run:
             raise UsageError("tune goes with a head: a training schedule is not searched")
         if self.warm_start is not None and self.head is not None:
             raise UsageError("warm_start goes with blocks: a head is fitted from nothing")
+        if self.warm_start_settings and self.warm_start is None:
+            raise UsageError("settings of a warm start's head need a warm_start")
 
     @property
     def source(self) -> str:
@@ -95,6 +100,14 @@ class Run:
     def method(self) -> str:
         """The head's name, or ``fine-tune``."""
         return self.head or FINE_TUNE
+
+    @property
+    def asked_settings(self) -> dict[str, Any]:
+        """The settings as they were asked for, a warm start among them."""
+        if self.warm_start is None:
+            return self.settings
+        warm = {"warm_start": self.warm_start, "warm_start_settings": self.warm_start_settings}
+        return {**self.settings, **warm}
 
     def settle_settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return all settings, and those that differ from the defaults.
@@ -113,14 +126,48 @@ class Run:
                 search_space(self.head, self.settings, 1)  # says so where there is nothing to tune
             chosen = head.get_params(deep=False)
         else:
-            usual = {**vars(Schedule()), "warm_start": None}
-            try:
-                chosen = {**vars(Schedule(**self.settings)), "warm_start": self.warm_start}
-            except TypeError as error:
-                raise UsageError(f"training: {error}; known: {', '.join(usual)}") from None
-            if self.warm_start is not None:
-                create_head(self.warm_start)
+            usual = {**vars(Schedule()), "warm_start": None, "warm_start_settings": {}}
+            chosen = {**vars(self.schedule()), **self._warm_start_identity()}
+            given = {**chosen, "warm_start_settings": self.warm_start_settings}
+            return plain_settings(chosen), _differing(given, usual)
         return plain_settings(chosen), _differing(chosen, usual)
+
+    def schedule(self) -> Schedule:
+        """Return how to train; raises UsageError for a setting that is not known or cannot be."""
+        known = Schedule.__dataclass_fields__
+        for key in self.settings:
+            if key not in known:
+                raise UsageError(f"training has no setting {key!r}{did_you_mean(key, known)} "
+                                 f"Settings: {', '.join(known)}")  # fmt: skip
+        return Schedule(**self.settings)
+
+    def warm_start_head(self) -> Head | None:
+        """Return the unfitted head that the classifier starts from.
+
+        Raises
+        ------
+        UsageError
+            For an unknown head or setting, or a head that is no linear layer.
+        """
+        if self.warm_start is None:
+            return None
+        head = create_head(self.warm_start, **self.warm_start_settings)
+        if "random_state" in head.get_params() and "random_state" not in self.warm_start_settings:
+            head.set_params(random_state=self.seed)
+        if not head.has_linear_layer():
+            raise UsageError(
+                f"warm_start={self.warm_start!r}: is not one linear layer on features as they are "
+                "or standardised; use logreg, ridge, mlp with its hidden=[], or centroid with its "
+                "metric=euclidean"
+            )
+        return head
+
+    def _warm_start_identity(self) -> dict[str, Any]:
+        head = self.warm_start_head()
+        if head is not None and self.schedule().hidden:
+            raise UsageError("warm_start goes without hidden: a linear head has no hidden layers")
+        settings = {} if head is None else plain_settings(head.get_params(deep=False))
+        return {"warm_start": self.warm_start, "warm_start_settings": settings}
 
     def chosen_settings(self, head: Head) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return a chosen head's settings, and those that differ from the defaults."""
@@ -141,7 +188,8 @@ class Run:
             self.head or f"train {self.blocks if self.blocks == 'all' else f'blocks={self.blocks}'}"
         )
         settings = ", ".join(f"{k}={v}" for k, v in self.settings.items())
-        warm = f" from {self.warm_start}" if self.warm_start else ""
+        own = ", ".join(f"{k}={v}" for k, v in self.warm_start_settings.items())
+        warm = f" from {self.warm_start}{f' ({own})' if own else ''}" if self.warm_start else ""
         tuned = f", tune {self.selection.tune}" if self.selection.tune else ""
         return (
             f"{self.network} ({self.weights}) · {what}{warm}{f' [{settings}]' if settings else ''}"

@@ -23,7 +23,7 @@ from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run, run_id
 from featbench.experiments._selection import choose, with_validation_rows
 from featbench.extraction import Features, FeatureSplit, choose_device, extract
-from featbench.finetune import FineTuneClassifier, Schedule
+from featbench.finetune import FineTuneClassifier
 from featbench.heads import Head, create_head
 from featbench.machine import limit_memory, peak_memory_mb
 from featbench.networks import Network, create_network, is_weights_file
@@ -167,7 +167,10 @@ class Session:
         }
         name = run_id(identity, weights_sha256)
         known = self.store.find(name)
-        if known is not None and not again:
+        if known is not None and known.approximate and not again:
+            self._reporter.say(f"run {name} was approximate ({known.approximate}): done again, "
+                               "exactly where memory allows it now")  # fmt: skip
+        elif known is not None and not again:
             self._reporter.say(f"run {name} is finished already: nothing to do")
             return known
         if run.head:
@@ -265,7 +268,7 @@ class Session:
             "weights": run.weights if run.network else WEIGHTS,
             "cut": "classifier" if run.head else str(run.blocks),
             "method": run.method,
-            "settings": run.settings,
+            "settings": run.asked_settings,
             "selection": run.selection.describe(),
             "seed": run.seed,
             "split_seed": run.split_seed,
@@ -278,14 +281,18 @@ class Session:
         if len(np.unique(rows.train.y)) < 2:
             raise UsageError(f"{rows.dataset.source}: fewer than two classes have training "
                              f"{rows.dataset.item}s that can be read; add some")  # fmt: skip
-        if need := head.memory_needed(rows.train.y):
-            self._reporter.say(f"{name}: {need}")
+        self._say_memory(name, head, rows)
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             fitted: Head = head.fit(rows.train.X, rows.train.y, self._chosen_by(head, rows))
         for text in dict.fromkeys(str(one.message).splitlines()[0] for one in told):
             self._reporter.say(f"{name}: {text}")
         return fitted
+
+    def _say_memory(self, name: str, head: Head, rows: Rows) -> None:
+        """Say what the fit needs; raises UsageError where that cannot be had."""
+        if need := head.memory_needed(rows.train.y):
+            self._reporter.say(f"{name}: {need}")
 
     @staticmethod
     def _chosen_by(head: Head, rows: Rows) -> tuple[Any, Any] | None:
@@ -302,6 +309,7 @@ class Session:
         began = time.perf_counter()
         found: dict[str, Any] = {}
         if run.selection.tune:
+            self._say_memory(run.method, create_head(run.method, **settings), rows)
             fixed = {k: settings[k] for k in (*run.settings, "random_state") if k in settings}
             chosen = choose(run.selection, run.method, fixed, rows, seed=run.seed,
                             split_seed=run.split_seed, reporter=self._reporter)  # fmt: skip
@@ -347,13 +355,13 @@ class Session:
 
     def _train(self, run: Run, dataset: Dataset) -> _Outcome:
         assert run.blocks is not None
-        if Schedule(**run.settings).select == "val_loss":
+        if run.schedule().needs_validation:
             dataset = with_validation(dataset, split_seed=run.split_seed)
-        head, rows = None, None
+        head, rows = run.warm_start_head(), None
         began = time.perf_counter()
-        if run.warm_start:
+        if head is not None:
             rows = self._rows(run, dataset)
-            head = self._fit(run.warm_start, create_head(run.warm_start), rows)
+            head = self._fit(run.warm_start or "", head, rows)
         model = FineTuneClassifier(
             run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
             split_seed=run.split_seed, cache=self._cache, device=self._device,

@@ -1,6 +1,7 @@
 """Trains what lies above a cut: trainer, and the frozen part's values from the store."""
 
-from featbench.finetune._classifier import FineTuneClassifier, LinearHead
-from featbench.finetune._trainer import Schedule
+from featbench.finetune._classifier import FineTuneClassifier
+from featbench.finetune._last_layers import LinearHead
+from featbench.finetune._schedule import Schedule
 
 __all__ = ["FineTuneClassifier", "LinearHead", "Schedule"]

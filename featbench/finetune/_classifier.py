@@ -1,33 +1,26 @@
 """``FineTuneClassifier``: trains what lies above a cut of a network, on an image data set."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from torch import nn
 
 from featbench.datasets import Dataset, Split, with_validation
 from featbench.errors import UsageError
 from featbench.extraction import choose_device
 from featbench.finetune._inputs import Inputs, load_inputs
-from featbench.finetune._trainer import Schedule, Trainer
-from featbench.machine import flush_denormals
+from featbench.finetune._last_layers import LinearHead, put_last_layers, start_from
+from featbench.finetune._objective import Objective, balanced_weights
+from featbench.finetune._rates import parameter_groups
+from featbench.finetune._schedule import Schedule
+from featbench.finetune._trainer import Trainer
+from featbench.machine import flush_denormals, keep_memory
 from featbench.networks import PIXELS, Network, create_network
 from featbench.progress import SILENT, Reporter
-
-_NO_CHANCE = -30.0
-
-
-class LinearHead(Protocol):
-    """A fitted head that is one linear layer on the features, to start from."""
-
-    classes_: NDArray[Any]
-
-    def linear_layer(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return weights (n_classes, d) and biases (n_classes,) on raw features."""
 
 
 class FineTuneClassifier(BaseEstimator):
@@ -41,12 +34,15 @@ class FineTuneClassifier(BaseEstimator):
         As in ``create_network``.
     blocks : int or str
         Train the last so many blocks (0: the classifier alone), from a named block on, or ``all``.
-    optimizer, lr, batch, epochs, weight_decay, select
+    optimizer, lr, batch, epochs, weight_decay, select, backbone_lr, layer_decay, momentum, \
+schedule, warmup_epochs, step_epochs, step_factor, label_smoothing, clip_norm, amp, patience, \
+class_weight, loss, binary, hidden, dropout
         As in ``Schedule``.
     warm_start : fitted linear head, optional
-        Start the classifier from it (LP-FT, Kumar et al. 2022): the first predictions are its own.
+        Start the classifier from it (LP-FT, Kumar et al. 2022): the first labels are its own, and
+        with cross-entropy the first probabilities too.
     seed : int
-        Seeds fresh weights, dropout and the order of the images.
+        Seeds fresh weights, dropout and the order of the images: two runs on a CPU are identical.
     split_seed : int
         Decides the validation images where the data set has none of its own.
     cache : path
@@ -88,6 +84,22 @@ class FineTuneClassifier(BaseEstimator):
         epochs: int = 8,
         weight_decay: float = 0.0,
         select: str = "val_loss",
+        backbone_lr: float | None = None,
+        layer_decay: float = 1.0,
+        momentum: float = 0.9,
+        schedule: str = "constant",
+        warmup_epochs: float = 0,
+        step_epochs: int = 5,
+        step_factor: float = 0.1,
+        label_smoothing: float = 0.0,
+        clip_norm: float | None = None,
+        amp: bool = False,
+        patience: int | None = None,
+        class_weight: str | None = None,
+        loss: str = "cross-entropy",
+        binary: str = "softmax",
+        hidden: Sequence[int] = (),
+        dropout: float | None = None,
         warm_start: LinearHead | None = None,
         seed: int = 0,
         split_seed: int = 0,
@@ -105,6 +117,22 @@ class FineTuneClassifier(BaseEstimator):
         self.epochs = epochs
         self.weight_decay = weight_decay
         self.select = select
+        self.backbone_lr = backbone_lr
+        self.layer_decay = layer_decay
+        self.momentum = momentum
+        self.schedule = schedule
+        self.warmup_epochs = warmup_epochs
+        self.step_epochs = step_epochs
+        self.step_factor = step_factor
+        self.label_smoothing = label_smoothing
+        self.clip_norm = clip_norm
+        self.amp = amp
+        self.patience = patience
+        self.class_weight = class_weight
+        self.loss = loss
+        self.binary = binary
+        self.hidden = hidden
+        self.dropout = dropout
         self.warm_start = warm_start
         self.seed = seed
         self.split_seed = split_seed
@@ -122,28 +150,37 @@ class FineTuneClassifier(BaseEstimator):
             Its test split is not looked at, but for running the frozen part over it.
         """
         schedule = Schedule(**{name: getattr(self, name) for name in Schedule.__dataclass_fields__})
-        if schedule.select == "val_loss":
+        if self.warm_start is not None and schedule.hidden:
+            raise UsageError("warm_start goes without hidden: a linear head has no hidden layers")
+        classes = len(dataset.classes)
+        outputs = schedule.outputs(classes)
+        keep_memory()
+        if schedule.needs_validation:
             dataset = with_validation(dataset, split_seed=self.split_seed)
         device = choose_device(self.device)
-        classes = len(dataset.classes)
-        self.network_ = create_network(self.network, self.weights, classes, self.seed)
+        self.network_ = create_network(self.network, self.weights, outputs, self.seed)
+        put_last_layers(self.network_, schedule, self.seed)
         self.at_ = self.network_.place_of(self.blocks)
         self.cut_ = self.network_.first_trained(self.blocks)
         self.total_, self.trainable_ = self.network_.parameters(self.blocks)
         self.inputs_ = self._inputs(dataset, self.strict)
-        _check_enough(self.inputs_.dataset, schedule.select == "val_loss")
+        _check_enough(self.inputs_.dataset, schedule.needs_validation)
         if self.warm_start is not None:
-            _start_from(self.warm_start, self.network_)
-        self._trainer = Trainer(self.network_.cut(self.at_).suffix, self._prepare(device), device)
+            start_from(self.warm_start, self.network_)
+        suffix, groups = parameter_groups(self.network_, self.at_, schedule)
         splits, tensors = self.inputs_.dataset.splits, self.inputs_.tensors
         data = {
             name: (tensors[name], torch.from_numpy(split.labels)) for name, split in splits.items()
         }
-        val = data["val"] if schedule.select == "val_loss" else None
-        with torch.random.fork_rng(devices=[]), torch.enable_grad(), flush_denormals():
+        weight = balanced_weights(data["train"][1], classes) if schedule.class_weight else None
+        objective = Objective(schedule.loss, weight, schedule.label_smoothing)
+        self._trainer = Trainer(suffix, self._prepare(device), device, objective)
+        val = data["val"] if "val" in data and len(data["val"][1]) else None
+        forked = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=forked), torch.enable_grad(), flush_denormals():
             torch.manual_seed(self.seed)
             self.history_, self.best_epoch_ = self._trainer.fit(
-                data["train"], val, schedule, self.reporter
+                data["train"], val, schedule, groups, self.reporter
             )
         self.classes_ = np.arange(classes)
         return self
@@ -180,7 +217,7 @@ class FineTuneClassifier(BaseEstimator):
         else:
             found = self._inputs(self.inputs_.dataset.with_splits({"asked": split}), strict)
             inputs, kept = found.tensors["asked"], found.dataset.splits["asked"]
-        chances: NDArray[np.float64] = self._trainer.logits(inputs).double().softmax(1).numpy()
+        chances: NDArray[np.float64] = self._trainer.probabilities(inputs).numpy()
         return chances, kept
 
     def predict_proba(self, split: Split) -> NDArray[np.float64]:
@@ -212,21 +249,3 @@ def _check_enough(dataset: Dataset, needs_validation: bool) -> None:
             f"{dataset.source}: too few images to train on ({counts}); training needs two classes, "
             "and selecting an epoch a validation image: add images, or use select=last"
         )
-
-
-def _start_from(head: LinearHead, network: Network) -> None:
-    """Copy a linear head into the network's classifier; classes it never saw get no chance."""
-    weight, bias = head.linear_layer()
-    layer = network.module.get_submodule(network.classifier)
-    assert isinstance(layer, nn.Linear | nn.Conv2d)
-    if layer.bias is None or weight.shape[1] != layer.weight.shape[1]:
-        raise UsageError(
-            f"warm start: the head has {weight.shape[1]} features, {network.name}'s "
-            f"classifier {layer.weight.shape[1]} (and it needs a bias)"
-        )
-    seen = torch.as_tensor(head.classes_, dtype=torch.int64)
-    with torch.no_grad():
-        layer.weight.zero_()
-        layer.bias.fill_(float(bias.min()) + _NO_CHANCE)
-        layer.weight[seen] = torch.from_numpy(weight).float().reshape(-1, *layer.weight.shape[1:])
-        layer.bias[seen] = torch.from_numpy(bias).float()

@@ -1,71 +1,24 @@
 """Trains a module on tensors in memory: epochs, validation, the best state."""
 
-import copy
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
-from featbench.errors import FeatbenchError, UsageError
+from featbench.errors import FeatbenchError
+from featbench.finetune._objective import Objective
+from featbench.finetune._schedule import Schedule
 from featbench.progress import Reporter
+from featbench.training import BestEpoch, random_batches
 
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": lambda parameters, lr, decay: torch.optim.Adam(parameters, lr=lr, weight_decay=decay),
-    "sgd": lambda parameters, lr, decay: torch.optim.SGD(
-        parameters, lr=lr, momentum=0.9, weight_decay=decay
-    ),
-}
-SELECT = ("val_loss", "last")
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How to train.
-
-    Parameters
-    ----------
-    optimizer : str
-        ``adam``, or ``sgd`` with momentum 0.9.
-    lr : float
-        Learning rate, constant.
-    batch : int
-        Images a step.
-    epochs : int
-        Passes over the training images.
-    weight_decay : float
-        L2 penalty, as the optimiser applies it.
-    select : str
-        ``val_loss`` keeps the epoch with the lowest validation loss, ``last`` the last one.
-    """
-
-    optimizer: str = "adam"
-    lr: float = 1e-3
-    batch: int = 32
-    epochs: int = 8
-    weight_decay: float = 0.0
-    select: str = "val_loss"
-
-    def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise UsageError(f"optimizer={self.optimizer!r}: expected {', '.join(OPTIMIZERS)}")
-        if self.select not in SELECT:
-            raise UsageError(f"select={self.select!r}: expected {', '.join(SELECT)}")
-        numbers = (self.epochs, self.batch, self.lr, self.weight_decay)
-        if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers):
-            raise UsageError(f"epochs, batch, lr and weight_decay need to be numbers; got {self}")
-        if self.epochs < 1 or self.batch < 1 or self.lr <= 0 or self.weight_decay < 0:
-            raise UsageError(
-                "epochs and batch need to be at least 1, lr above 0, weight_decay 0 or "
-                f"more; got {self}"
-            )
+Data = tuple[torch.Tensor, torch.Tensor]
 
 
 class Trainer:
-    """One module, what turns stored inputs into its own, and a device.
+    """One module, what turns stored inputs into its own, a device, and what is minimised.
 
     Parameters
     ----------
@@ -75,6 +28,8 @@ class Trainer:
         Turns a batch of stored inputs (uint8 pixels, say) into the module's input, on the device.
     device : torch.device
         Where to train.
+    objective : Objective
+        How the module's outputs are read, and their loss.
     """
 
     def __init__(
@@ -82,15 +37,17 @@ class Trainer:
         module: nn.Module,
         prepare: Callable[[torch.Tensor], torch.Tensor],
         device: torch.device,
+        objective: Objective,
     ) -> None:
         self.module = module.to(device).to(memory_format=torch.channels_last)
-        self._prepare, self._device = prepare, device
+        self._prepare, self._device, self._objective = prepare, device, objective
 
     def fit(
         self,
-        train: tuple[torch.Tensor, torch.Tensor],
-        val: tuple[torch.Tensor, torch.Tensor] | None,
+        train: Data,
+        val: Data | None,
         schedule: Schedule,
+        groups: list[dict[str, Any]],
         reporter: Reporter,
     ) -> tuple[list[dict[str, Any]], int]:
         """Train, and leave the module with the selected epoch's weights.
@@ -98,16 +55,20 @@ class Trainer:
         Parameters
         ----------
         train, val : (inputs, labels)
-            Inputs as stored and labels (n,) int64; val may be None with ``select='last'``.
+            Inputs as stored and labels (n,) int64; val may be None where the schedule needs none.
         schedule : Schedule
             How to train.
+        groups : list of dict
+            Parameters with their learning rates, the classifier's first; nothing else changes but
+            the module's buffers.
         reporter : Reporter
             Is told of every epoch.
 
         Returns
         -------
         history : list of dict
-            A row an epoch: losses, accuracies, seconds.
+            A row an epoch: losses, accuracies, the classifier's learning rate at its last step,
+            seconds.
         best : int
             The selected epoch, from 1.
 
@@ -116,70 +77,90 @@ class Trainer:
         FeatbenchError
             When the loss is no longer finite.
         """
-        parameters = [p for p in self.module.parameters() if p.requires_grad]
-        optimizer = OPTIMIZERS[schedule.optimizer](parameters, schedule.lr, schedule.weight_decay)
+        optimizer = schedule.make_optimizer(groups, self._device)
+        rates = [group["lr"] for group in groups]
         history: list[dict[str, Any]] = []
-        best, best_loss, best_state = 0, float("inf"), None
+        best = BestEpoch(schedule.select, schedule.patience)
         with reporter.bar("train", schedule.epochs, "epochs") as bar:
             for epoch in range(1, schedule.epochs + 1):
                 began = time.perf_counter()
-                row: dict[str, Any] = {"epoch": epoch, "lr": schedule.lr}
-                row["train_loss"], row["train_accuracy"] = self._epoch(
-                    train, optimizer, schedule.batch, epoch
-                )
+                row: dict[str, Any] = {"epoch": epoch}
+                row |= self._epoch(train, optimizer, rates, schedule, epoch)
                 note = f"loss {row['train_loss']:.3f}"
                 if val is not None:
                     row["val_loss"], row["val_accuracy"] = self.evaluate(*val)
+                    if not math.isfinite(row["val_loss"]):
+                        raise _diverged(row["val_loss"], f"epoch {epoch}, validation", schedule)
                     note += f", val accuracy {100 * row['val_accuracy']:.1f}%"
                 row["seconds"] = time.perf_counter() - began
                 history.append(row)
                 bar.advance(1, note)
-                if schedule.select == "val_loss" and row["val_loss"] < best_loss:
-                    best, best_loss = epoch, row["val_loss"]
-                    best_state = copy.deepcopy(self.module.state_dict())
-        if best_state is None:
-            return history, schedule.epochs
-        self.module.load_state_dict(best_state)
-        return history, best
+                if best.stops_after(row, self.module):
+                    reporter.say(f"stopped after epoch {epoch}: {schedule.patience} without a "
+                                 "better one")  # fmt: skip
+                    break
+        return history, best.restore(self.module, len(history))
 
     def _epoch(
         self,
-        data: tuple[torch.Tensor, torch.Tensor],
+        data: Data,
         optimizer: torch.optim.Optimizer,
-        batch: int,
+        rates: list[float],
+        schedule: Schedule,
         epoch: int,
-    ) -> tuple[float, float]:
+    ) -> dict[str, float]:
         inputs, labels = data
         self.module.train()
         total, right = 0.0, 0
-        steps = torch.randperm(len(inputs)).split(batch)
-        if len(steps) > 1 and len(steps[-1]) == 1:  # batch norm cannot train on a single image
-            steps = (*steps[:-2], torch.cat(steps[-2:]))
-        for number, chosen in enumerate(steps, start=1):
+        steps = list(random_batches(len(inputs), schedule.batch))
+        for number, chosen in enumerate(steps):
+            for group, lr in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = schedule.rate((epoch - 1) * len(steps) + number, len(steps), lr)
             target = labels[chosen].to(self._device)
-            logits = self.module(self._prepare(inputs[chosen]))
-            loss = functional.cross_entropy(logits, target)
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=schedule.amp):
+                outputs = self.module(self._prepare(inputs[chosen]))
+            scores = self._objective.scores(outputs)
+            loss = self._objective(scores, target, training=True)
             if not torch.isfinite(loss):
-                raise FeatbenchError(
-                    f"the loss is {loss.item()} in epoch {epoch}, batch {number}: "
-                    "training diverged; try a lower lr"
-                )
+                raise _diverged(loss.item(), f"epoch {epoch}, batch {number + 1}", schedule)
             optimizer.zero_grad()
             loss.backward()
+            if schedule.clip_norm is not None:
+                parameters = [p for group in optimizer.param_groups for p in group["params"]]
+                nn.utils.clip_grad_norm_(parameters, schedule.clip_norm)
             optimizer.step()
             total += loss.item() * len(chosen)
-            right += int((logits.argmax(1) == target).sum())
-        return total / len(inputs), right / len(inputs)
+            right += int((scores.argmax(1) == target).sum())
+        return {
+            "lr": optimizer.param_groups[0]["lr"],
+            "train_loss": total / len(inputs),
+            "train_accuracy": right / len(inputs),
+        }
 
-    def logits(self, inputs: torch.Tensor, batch: int = 64) -> torch.Tensor:
-        """Return logits (n, classes) in float32 on the CPU, in eval mode."""
+    def scores(self, inputs: torch.Tensor, batch: int = 64) -> torch.Tensor:
+        """Return scores (n, classes) in float32 on the CPU, in eval mode."""
         self.module.eval()
         with torch.inference_mode():
-            parts = [self.module(self._prepare(part)).float().cpu() for part in inputs.split(batch)]
+            parts = [
+                self._objective.scores(self.module(self._prepare(part))).cpu()
+                for part in inputs.split(batch)
+            ]
         return torch.cat(parts)
 
+    def probabilities(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return probabilities (n, classes) in float64 on the CPU."""
+        return self._objective.probabilities(self.scores(inputs).double())
+
     def evaluate(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
-        """Return mean cross-entropy and accuracy."""
-        logits = self.logits(inputs)
-        right = (logits.argmax(1) == labels).float().mean()
-        return functional.cross_entropy(logits, labels).item(), right.item()
+        """Return mean loss (without smoothing) and accuracy."""
+        scores = self.scores(inputs)
+        right = (scores.argmax(1) == labels).float().mean()
+        return self._objective(scores, labels, training=False).item(), right.item()
+
+
+def _diverged(loss: float, where: str, schedule: Schedule) -> FeatbenchError:
+    clip = "" if schedule.clip_norm is not None else ", or clip_norm=1"
+    return FeatbenchError(
+        f"the loss is {loss} in {where}: training diverged; try a lower lr (it is "
+        f"{schedule.lr:g}){clip}"
+    )

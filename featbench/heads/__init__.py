@@ -4,7 +4,7 @@ from featbench.heads._base import HEADS, Head, create_head, register_head
 from featbench.heads._kernel_svc import KernelSVC
 from featbench.heads._saved import FileNote, load_head, save_head
 from featbench.heads._softmax import SoftmaxRegression, softmax_path
-from featbench.heads._tune import Candidate, best_of, refitted, search_space, tune
+from featbench.heads._tune import Candidate, best_of, left_to_search, refitted, search_space, tune
 
 __all__ = [
     "HEADS",
@@ -15,6 +15,7 @@ __all__ = [
     "SoftmaxRegression",
     "best_of",
     "create_head",
+    "left_to_search",
     "load_head",
     "refitted",
     "register_head",

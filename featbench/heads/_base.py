@@ -149,19 +149,20 @@ class Head(ClassifierMixin, BaseEstimator):
                 "can be trained needs at least two classes"
             )
         self.preprocessor()  # a wrong name is found before any work
+        if self.calibrate is not None and self.calibrate not in CALIBRATIONS:
+            raise ValueError(
+                f"calibrate={self.calibrate!r}: expected {', '.join(CALIBRATIONS)}, or None"
+            )
+        core = self._core_for(np.asarray(y))  # once: what is calibrated is what is kept
         if self.calibrate is not None:
-            if self.calibrate not in CALIBRATIONS:
-                raise ValueError(
-                    f"calibrate={self.calibrate!r}: expected {', '.join(CALIBRATIONS)}, or None"
-                )
-            self.calibration_ = self._fit_calibration(X, y)
-        self.preprocess_, self.core_ = self._fit_on(X, y, validation)
+            self.calibration_ = self._fit_calibration(core, X, y)
+        self.preprocess_, self.core_ = self._fit_on(core, X, y, validation)
         return self
 
     def _fit_on(
-        self, X: Any, y: Any, validation: tuple[ArrayLike, ArrayLike] | None = None
+        self, core: Any, X: Any, y: Any, validation: tuple[ArrayLike, ArrayLike] | None = None
     ) -> tuple[Any, Any]:
-        preprocess, core = self.preprocessor(), self._core_for(y)
+        preprocess, core = self.preprocessor(), clone(core)
         rows, chosen_by = preprocess.fit_transform(X), {}
         if validation is not None and has_fit_parameter(core, "validation"):
             others = validate_data(self, validation[0], reset=False, dtype=_FLOATS)
@@ -170,10 +171,10 @@ class Head(ClassifierMixin, BaseEstimator):
             chosen_by["validation"] = preprocess.transform(others), labels
         return preprocess, core.fit(rows, y, **chosen_by)
 
-    def _fit_calibration(self, X: Any, y: Any) -> Calibration:
+    def _fit_calibration(self, core: Any, X: Any, y: Any) -> Calibration:
         def fit_and_score(rest: NDArray[Any], held: NDArray[Any]) -> NDArray[np.float64]:
-            preprocess, core = self._fit_on(X[rest], y[rest])
-            return calibration_scores(core, preprocess.transform(X[held]))
+            preprocess, fitted = self._fit_on(core, X[rest], y[rest])
+            return calibration_scores(fitted, preprocess.transform(X[held]))
 
         assert self.calibrate is not None
         labels = np.searchsorted(self.classes_, y)
@@ -239,10 +240,10 @@ class Head(ClassifierMixin, BaseEstimator):
             When the head is not one linear layer on (standardised) features.
         """
         check_is_fitted(self)
-        if not self._is_linear() or self.preprocess not in ("none", "standardise"):
+        if not self.has_linear_layer():
             raise UsageError(
-                f"{type(self).__name__} (preprocess={self.preprocess!r}) is not one "
-                "linear layer; warm-start from logreg, or an mlp with hidden=[]"
+                f"{type(self).__name__} (preprocess={self.preprocess!r}) is not one linear layer; "
+                "warm-start from logreg, ridge, an mlp with hidden=[], or a euclidean centroid"
             )
         weight = np.asarray(self.core_.coef_, dtype=np.float64)
         bias = np.asarray(self.core_.intercept_, dtype=np.float64)
@@ -252,6 +253,10 @@ class Head(ClassifierMixin, BaseEstimator):
             weight = weight / self.preprocess_.scale_
             bias = bias - weight @ self.preprocess_.mean_
         return weight, bias
+
+    def has_linear_layer(self) -> bool:
+        """Say whether ``linear_layer`` can answer once the head is fitted."""
+        return self._is_linear() and self.preprocess in ("none", "standardise")
 
     def _is_linear(self) -> bool:
         """Say whether the fitted core's ``coef_`` and ``intercept_`` are one softmax layer."""

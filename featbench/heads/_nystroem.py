@@ -12,9 +12,8 @@ from sklearn.svm import LinearSVC
 from featbench.heads._arrays import check_arrays
 from featbench.heads._kernel_svc import KernelSVC
 from featbench.heads._kernels import Floats, Rows, products, squared_lengths
-from featbench.machine import memory_limit
 
-_MOST, _LEAST = 2000, 50
+_MOST = 2000
 _BLOCK = 1024
 
 
@@ -22,7 +21,7 @@ class NystroemSVC(ClassifierMixin, BaseEstimator):
     """One-vs-rest linear SVM on features whose inner products are nearly the kernel.
 
     Kernel values with a random sample of training rows, turned so that they are orthonormal
-    (Williams and Seeger 2001). As many as fit in memory, 2,000 at most.
+    (Williams and Seeger 2001): 2,000, or all rows where there are fewer.
 
     Parameters
     ----------
@@ -53,7 +52,7 @@ class NystroemSVC(ClassifierMixin, BaseEstimator):
         """Fit on preprocessed rows X (n, d) with labels y (n,)."""
         kernel = self.exact.settled_kernel(X)
         self.gamma_ = kernel.gamma
-        count = int(np.clip(memory_limit() // (16 * len(X)), _LEAST, _MOST))
+        count = min(_MOST, len(X))
         chosen = np.random.default_rng(self.random_state).permutation(len(X))[:count]
         self.landmarks_: Rows = X[np.sort(chosen)]
         self._squares = squared_lengths(self.landmarks_)

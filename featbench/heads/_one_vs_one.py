@@ -205,6 +205,15 @@ def gram_bytes(rows: int) -> int:
     return 4 * rows**2
 
 
+def readable(size: int) -> str:
+    """Return a number of bytes in the unit that fits."""
+    amount, units = float(size), ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while amount >= 1024 and len(units) > 1:
+        amount /= 1024
+        units.pop(0)
+    return f"{amount:,.1f} {units[0]}" if units[0] != "bytes" else f"{size} bytes"
+
+
 def group_classes(sizes: Sequence[int] | Indices, limit: int) -> list[list[int]]:
     """Return groups of classes, any two of which have a Gram matrix of at most ``limit`` bytes.
 
@@ -220,7 +229,7 @@ def group_classes(sizes: Sequence[int] | Indices, limit: int) -> list[list[int]]
     if first + second > fitting:
         raise UsageError(
             f"the Gram matrix of the two largest classes' {first + second:,} rows needs "
-            f"{gram_bytes(int(first + second)) / 2**30:.2f} GiB and {limit / 2**30:.2f} GiB may be "
+            f"{readable(gram_bytes(int(first + second)))} and {readable(limit)} may be "
             "used: give more with --memory, fewer images with --limit, or take --approximate"
         )
     most = fitting // 2 if first <= fitting // 2 else fitting - first

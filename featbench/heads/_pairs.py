@@ -46,6 +46,8 @@ class Pairs:
             places = np.where(inside, starts[classes][:, None] + np.arange(width), 0)
             # against class j lies in row j - 1 for j > c, in row j for j < c; nothing for c itself
             rows = np.arange(self._count) - (np.arange(self._count) > classes[:, None])
+            if not dual_coef.shape[1]:
+                break
             weights = dual_coef[np.minimum(rows, self._count - 2)[:, :, None], places[:, None]]
             weights *= inside[:, None]
             weights[np.arange(len(classes)), classes] = 0.0
@@ -65,6 +67,9 @@ class Pairs:
 
         ``kernel`` holds the support vectors' kernel values with the rows, (n_SV, rows).
         """
+        if not len(kernel):  # a solver stopped at once leaves none: the intercepts decide
+            size = (self._count, self._count, kernel.shape[1])
+            return torch.zeros(size, dtype=self._dtype, device=self._device)
         if len(self._buckets) == 1:  # all classes, in order
             _, places, weights = self._buckets[0]
             return torch.bmm(weights, kernel[places])

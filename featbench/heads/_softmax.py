@@ -199,7 +199,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
                     with warnings.catch_warnings():
                         warnings.simplefilter("ignore", ConvergenceWarning)
                         _fit_all(path, rows[train], y[train], None)
-                except ValueError:  # one of them cannot be: by themselves they say which, and why
+                except Exception:  # one of them cannot be: by themselves they say which, and why
                     for which, _, trial in one_by_one(path, rows, y, [folds[fold]]):
                         yield members[which], fold, trial
                     continue

@@ -61,6 +61,11 @@ class Candidate:
         }
 
 
+def left_to_search(name: str, fixed: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+    """Return what of a head's space is not fixed already."""
+    return {k: values for k, values in HEADS[name].space.items() if k not in set(fixed)}
+
+
 def search_space(name: str, fixed: dict[str, Any], count: int | None, seed: int = 0) -> list[Head]:
     """Draw candidates from a head's declared space.
 
@@ -80,8 +85,7 @@ def search_space(name: str, fixed: dict[str, Any], count: int | None, seed: int 
     UsageError
         For an unknown head or setting, or a head whose space is empty.
     """
-    base = create_head(name, **fixed)
-    space = {k: values for k, values in HEADS[name].space.items() if k not in fixed}
+    base, space = create_head(name, **fixed), left_to_search(name, fixed)
     if not space:
         besides = f" besides {', '.join(fixed)}" if fixed else ""
         raise UsageError(f"head {name} has nothing to tune{besides}: leave --tune out")
@@ -163,7 +167,8 @@ def refitted(best: Candidate) -> Head:
     """Return the chosen head, unfitted: to be fitted on all rows, for the epochs that were best."""
     head: Head = clone(best.head)
     if best.epochs is not None:
-        head.set_params(epochs=best.epochs, select="last", patience=None)
+        warmup = min(head.get_params()["warmup_epochs"], best.epochs)
+        head.set_params(epochs=best.epochs, select="last", patience=None, warmup_epochs=warmup)
     return head
 
 

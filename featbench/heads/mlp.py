@@ -16,9 +16,10 @@ from featbench.heads._arrays import check_arrays
 from featbench.heads._base import Head, register_head
 from featbench.heads._class_weight import class_weights
 from featbench.heads._device import find_device
-from featbench.heads._mlp_training import Data, Training, hold_out, is_count, is_number, train
+from featbench.heads._mlp_training import Data, Training, hold_out, train
 from featbench.heads._trials import Fold, Trial, attempt
 from featbench.machine import flush_denormals, keep_memory
+from featbench.training import is_count, is_number
 
 Labelled = tuple[NDArray[Any], NDArray[Any]]
 

@@ -9,7 +9,7 @@ from featbench.errors import UsageError
 from featbench.heads._base import Head, register_head
 from featbench.heads._kernel_svc import KernelSVC
 from featbench.heads._nystroem import NystroemSVC
-from featbench.heads._one_vs_one import gram_bytes, group_classes
+from featbench.heads._one_vs_one import gram_bytes, group_classes, readable
 from featbench.machine import memory_limit
 
 _C: tuple[Any, ...] = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
@@ -53,8 +53,8 @@ class _KernelHead(Head):
             When it is too big even so, and an approximation is not asked for.
         """
         limit, whole = memory_limit(), gram_bytes(len(y))
-        sizes = f"{len(y):,} × {len(y):,}, {whole / 2**20:,.1f} MiB"
-        allowed = f"{limit / 2**20:,.1f} MiB may be used"
+        sizes = f"{len(y):,} × {len(y):,}, {readable(whole)}"
+        allowed = f"{readable(limit)} may be used"
         if whole <= limit:
             return f"Gram matrix {sizes} ({allowed})"
         try:

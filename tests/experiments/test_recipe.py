@@ -118,6 +118,13 @@ def test_published_figures_find_their_runs(tmp_path: Path) -> None:
         ('[[run]]\nnetwork="lenet5"\nblocks=1\ntrain={epoch=3}', "train.epoch; .* 'epochs'"),
         ('[[run]]\nnetwork="lenet5"\nhead="mlp"\nset.mlp={hiden=[1]}', "set.mlp.hiden; .*'hidden'"),
         ('[[run]]\nnetwork="lenet5"\nhead="mlp"\nset.mpl={lr=1}', "set.mpl is for a head that"),
+        ('[[run]]\nnetwork="lenet5"\nblocks=1\ntrain={amp=2}', "amp=2: expected true or false"),
+        ('[[run]]\nnetwork="lenet5"\nblocks=1\nwarm_start="mlp"', "with its hidden="),
+        (
+            '[[run]]\nnetwork="lenet5"\nblocks=1\nwarm_start="ridge"\ntrain={hidden=[8]}',
+            "goes without hidden",
+        ),
+        ('[[run]]\nnetwork="lenet5"\nblocks=1\nset.logreg={C=1}', "set.logreg is for a head that"),
         ('[[run]]\nnetwork="lenet5"\nhead="logrge"', "did you mean 'logreg'"),
         ('[[run]]\nnetwork="lenet5"', "needs either head"),
         ('[[run]]\nnetwork="lenet5"\nhead="mlp"\ntrain={lr=1}', "go with blocks"),
@@ -139,3 +146,13 @@ def test_the_projects_own_recipes_can_be_read() -> None:
     for path in recipes:
         assert load_recipe(path).runs
         assert path.read_text().startswith(f"# featbench run benchmarks/{path.name}")
+
+
+def test_a_list_of_widths_is_one_setting_and_a_warm_start_has_its_own(tmp_path: Path) -> None:
+    text = (
+        '[[run]]\nnetwork="lenet5"\nblocks=1\ntrain={hidden=[16, 8], lr=[0.1, 0.2]}\n'
+        '[[run]]\nnetwork="lenet5"\nblocks=1\nwarm_start="logreg"\nset.logreg={C=[1.0, 2.0]}\n'
+    )
+    runs = load_recipe(written(tmp_path, text)).runs
+    assert [r.settings for r in runs[:2]] == [{"hidden": [16, 8], "lr": lr} for lr in (0.1, 0.2)]
+    assert [r.warm_start_settings for r in runs[2:]] == [{"C": 1.0}, {"C": 2.0}]

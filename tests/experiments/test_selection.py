@@ -197,7 +197,7 @@ def test_memory_that_is_too_small_is_an_error_or_an_approximation_that_is_labell
     with pytest.raises(UsageError, match=r"400 rows needs .* --approximate"):
         small.run(Run(features=file, head="svm-rbf"))
     rough = small.run(Run(features=file, head="svm-rbf", settings={"approximate": True}))
-    assert rough.approximate == "Nyström, 63 rows, one-vs-rest"
+    assert rough.approximate == "Nyström, 600 rows, one-vs-rest"
     exact = session(tmp_path).run(Run(features=file, head="svm-rbf"))
     assert exact.approximate == ""
     assert rough.test_accuracy is not None
@@ -211,3 +211,35 @@ def test_an_approximation_is_made_only_where_it_must_be() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 3)), np.arange(40) % 2
     assert not hasattr(head.fit(X, y).core_, "approximation")
+
+
+def test_an_approximation_is_done_again_once_memory_allows(tmp_path: Path) -> None:
+    file = str(embeddings(tmp_path / "rows.npz", {"train": 600, "test": 90}))
+    run = Run(features=file, head="svm-rbf", settings={"approximate": True})
+    small = Session(cache=tmp_path, results=tmp_path / "results", memory=4 * 390**2)
+    assert small.run(run).approximate
+    assert session(tmp_path).run(run).approximate == ""
+
+
+def test_memory_is_planned_before_any_candidate_is_tried(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class Told(Reporter):
+        def say(self, line: str) -> None:
+            told.append(line)
+
+    file = str(embeddings(tmp_path / "rows.npz", {"train": 600, "test": 90}))
+    small = Session(cache=tmp_path, results=tmp_path, memory=4 * 390**2, reporter=Told())
+    with pytest.raises(UsageError, match="400 rows needs"):
+        small.run(Run(features=file, head="svm-rbf", selection=Selection(3)))
+    assert not any("is best of" in line for line in told)
+
+
+def test_other_class_names_are_another_run(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 3)), np.arange(60) % 3
+    ids = []
+    for names in (["a", "b", "c"], ["a", "c", "b"]):
+        np.savez(tmp_path / "rows.npz", X=X, y=y, classes=names)
+        ids.append(session(tmp_path).run(Run(features=str(tmp_path / "rows.npz"), head="ridge")))
+    assert ids[0].run_id != ids[1].run_id

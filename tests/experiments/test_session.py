@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
 from featbench.errors import FeatbenchError, UsageError
 from featbench.experiments import Predictions, Result, Run, Session, _metrics, load_results
+from featbench.experiments._run import run_id
+from featbench.finetune import Schedule
 
 
 def session(tmp_path: Path) -> Session:
@@ -52,6 +55,27 @@ def test_training_is_recorded_with_its_history(photos: Path, tmp_path: Path) -> 
     history = session(tmp_path).store.history(result)
     assert history is not None
     assert history["epoch"].tolist() == [1, 2]
+
+
+def test_no_two_training_settings_share_a_run_id(photos: Path) -> None:
+    others: list[dict[str, Any]] = [
+        {}, {"lr": 0.1}, {"backbone_lr": 0.1}, {"layer_decay": 0.5}, {"optimizer": "sgd"},
+        {"momentum": 0.5}, {"schedule": "cosine"}, {"warmup_epochs": 1}, {"step_epochs": 2},
+        {"step_factor": 0.5}, {"weight_decay": 0.1}, {"dropout": 0.1}, {"label_smoothing": 0.1},
+        {"clip_norm": 1.0}, {"amp": True}, {"class_weight": "balanced"}, {"loss": "mse"},
+        {"binary": "sigmoid"}, {"hidden": [8]}, {"select": "val_accuracy"}, {"patience": 2},
+        {"epochs": 3}, {"batch": 4},
+    ]  # fmt: skip
+    assert {key for one in others for key in one} == set(vars(Schedule()))
+    runs = [Run(str(photos), "lenet5", blocks=1, settings=one) for one in others]
+    warm = ({"C": 1.0}, {"C": 2.0})
+    runs += [
+        Run(str(photos), "lenet5", blocks=1, warm_start="logreg", warm_start_settings=one)
+        for one in warm
+    ]
+    names = {run_id({"settings": run.settle_settings()[0]}, "") for run in runs}
+    assert len(names) == len(others) + len(warm)
+    assert len({json.dumps(run.asked_settings) for run in runs}) == len(runs)
 
 
 def test_times_are_of_the_run_and_its_warm_start(photos: Path, tmp_path: Path) -> None:

@@ -76,9 +76,13 @@ def test_it_learns_and_keeps_the_best_epoch(data: Dataset, tmp_path: Path) -> No
 
 
 def test_the_last_epoch_needs_no_validation(data: Dataset, tmp_path: Path) -> None:
-    model = tune(data, tmp_path, blocks=1, select="last")
+    alone = data.with_splits({"train": data.train, "test": data.test})
+    model = tune(alone, tmp_path, blocks=1, select="last")
     assert model.best_epoch_ == 3
     assert "val_loss" not in model.history_[0]
+    watched = tune(data, tmp_path, blocks=1, select="last")  # looks, and chooses nothing by it
+    assert "val_loss" in watched.history_[0]
+    assert np.array_equal(watched.predict_proba(data.test), model.predict_proba(data.test))
 
 
 def test_the_frozen_part_runs_once_for_each_image(data: Dataset, tmp_path: Path) -> None:
@@ -125,10 +129,19 @@ def test_a_diverging_run_stops_with_the_place_and_advice(data: Dataset, tmp_path
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ({"optimizer": "adamw2"}, "expected adam, sgd"),
-        ({"select": "test_loss"}, "expected val_loss, last"),
-        ({"epochs": 0}, "at least 1"),
-        ({"lr": "fast"}, "need to be numbers"),
+        ({"optimizer": "adamw2"}, "optimizer='adamw2': expected adamw, adam, sgd"),
+        ({"select": "test_loss"}, "expected val_loss, val_accuracy, last"),
+        ({"epochs": 0}, "epochs=0: expected a whole number from 1 up"),
+        ({"lr": "fast"}, "lr='fast': expected a number above 0"),
+        ({"layer_decay": 0}, "layer_decay=0: expected"),
+        ({"hidden": 64}, "hidden=64: expected a list"),
+        ({"amp": 1}, "amp=1: expected true or false"),
+        ({"dropout": 1.0}, "dropout=1.0: expected"),
+        ({"clip_norm": 0}, "clip_norm=0: expected"),
+        ({"loss": "hinge"}, "expected cross-entropy, mse"),
+        ({"class_weight": {"moss": 2}}, "expected balanced or none"),
+        ({"binary": "sigmoid"}, "needs two classes, the data has 3"),
+        ({"warmup_epochs": 9}, "is more than epochs=3"),
     ],
 )
 def test_wrong_settings_say_what_is_known(

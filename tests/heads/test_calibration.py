@@ -19,7 +19,9 @@ from sklearn.utils.estimator_checks import check_estimator
 from featbench.errors import UsageError
 from featbench.heads import HEADS, Head, create_head
 from featbench.heads._calibration import CALIBRATIONS, Platt, Temperature
+from featbench.heads._one_vs_one import gram_bytes
 from featbench.heads._out_of_fold import stratified_folds
+from featbench.machine import limit_memory
 
 METHODS = list(CALIBRATIONS)
 SVMS = ["svm-linear", "svm-poly", "svm-rbf", "svm-sigmoid"]
@@ -346,3 +348,16 @@ def test_vote_shares_are_votes_over_pairs() -> None:
         votes[:, i] += pairs[:, k] > 0
         votes[:, j] += pairs[:, k] <= 0
     np.testing.assert_allclose(head.uncalibrated_proba(unseen), votes / 45)
+
+
+def test_what_is_calibrated_is_the_kind_of_machine_that_is_kept() -> None:
+    """Four fifths of the rows fit in memory, all do not: the folds are approximate all the same."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 4)), np.arange(300) % 3
+    X[np.arange(300), y] += 1.5
+    head = create_head("svm-rbf", approximate=True, calibrate="temperature")
+    with limit_memory(gram_bytes(180)):
+        near = head.fit(X, y).calibration_.get_arrays()["temperature"]
+    assert hasattr(head.core_, "approximation")
+    with limit_memory(gram_bytes(10)):
+        assert head.fit(X, y).calibration_.get_arrays()["temperature"] == near

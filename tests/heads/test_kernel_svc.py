@@ -293,3 +293,12 @@ def test_scikit_learns_own_checks() -> None:
     stock = {r["check_name"] for r in check_estimator(SVC(), on_fail=None, on_skip=None)
              if r["status"] in ("failed", "xfail")}  # fmt: skip
     assert failed <= stock
+
+
+def test_a_machine_without_support_vectors_answers_by_its_intercepts() -> None:
+    X, y = load_iris(return_X_y=True)
+    with pytest.warns(ConvergenceWarning):
+        machine = KernelSVC(max_iter=0).fit(X, y)
+    assert len(machine.support_) == 0
+    assert set(machine.predict(X)) <= set(y)
+    assert np.isfinite(machine.decision_function(X)).all()

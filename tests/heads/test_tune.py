@@ -176,3 +176,10 @@ def test_the_best_is_refitted_as_it_was_chosen() -> None:
     assert refitted(best).get_params() == create_head("svm-rbf", C=10.0).get_params()
     assert best.record()["settings"]["C"] == 10.0
     assert len(best.record()["fold_accuracies"]) == 3
+
+
+def test_an_mlp_that_warms_up_is_refitted_for_fewer_epochs() -> None:
+    head = create_head("mlp", warmup_epochs=10, epochs=12, lr=0.05)
+    chosen = refitted(best_of(tune([head], X, Y, FOLDS)))
+    assert chosen.epochs <= 12
+    chosen.fit(X, Y)

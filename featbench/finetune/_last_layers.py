@@ -1,0 +1,111 @@
+"""A network's last layers: hidden ones and dropout before the classifier, and its warm start."""
+
+import itertools
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from featbench.errors import UsageError
+from featbench.finetune._schedule import Schedule
+from featbench.networks import FEATURES, Network
+
+_NO_CHANCE = -30.0
+
+
+class LinearHead(Protocol):
+    """A fitted head that is one linear layer on the features, to start from."""
+
+    classes_: NDArray[np.int64]
+
+    def linear_layer(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return weights (n_classes, d) and biases (n_classes,) on raw features."""
+
+
+def put_last_layers(network: Network, schedule: Schedule, seed: int) -> None:
+    """Put hidden layers and dropout before a network's classifier, as the schedule asks.
+
+    The network can be cut as before, since all of them take the classifier's place. Dropout that
+    the network itself has before its classifier takes the new share.
+
+    Parameters
+    ----------
+    network : Network
+        Is changed.
+    schedule : Schedule
+        Its ``hidden`` and ``dropout``.
+    seed : int
+        Seeds the new layers' weights.
+    """
+    share = schedule.dropout
+    own = [m for m in network.cut(FEATURES).suffix.modules() if isinstance(m, nn.Dropout)]
+    if share is not None:
+        for layer in own:
+            layer.p = share
+    before: list[nn.Module] = [nn.Dropout(share)] if share is not None and not own else []
+    if not schedule.hidden and not before:
+        return
+    last = _classifier(network)
+    if schedule.hidden:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            widths = [_width(last), *schedule.hidden]
+            for width, size in itertools.pairwise(widths):
+                before += [_layer_like(last, width, size), nn.ReLU()]
+                before += [] if share is None else [nn.Dropout(share)]
+            last = _layer_like(last, widths[-1], len(last.weight))
+    whole = nn.Sequential(*before, last).eval()
+    owner, _, leaf = network.classifier.rpartition(".")
+    traced = network.trace  # of the network as it was: hidden layers are no part of its features
+    setattr(network.module.get_submodule(owner), leaf, whole)
+    if traced is not None:
+        traced.parts[network.classifier] = whole
+
+
+def _classifier(network: Network) -> nn.Linear | nn.Conv2d:
+    layer = network.module.get_submodule(network.classifier)
+    layer = layer[-1] if isinstance(layer, nn.Sequential) else layer
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
+    return layer
+
+
+def _width(layer: nn.Linear | nn.Conv2d) -> int:
+    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+
+
+def _layer_like(layer: nn.Linear | nn.Conv2d, width: int, size: int) -> nn.Linear | nn.Conv2d:
+    return nn.Linear(width, size) if isinstance(layer, nn.Linear) else nn.Conv2d(width, size, 1)
+
+
+def start_from(head: LinearHead, network: Network) -> None:
+    """Copy a linear head into the network's classifier; classes it never saw get no chance.
+
+    Parameters
+    ----------
+    head : fitted linear head
+        On the network's features; its labels are indices of classes.
+    network : Network
+        Is changed; with a single output it gets the difference of the two scores.
+
+    Raises
+    ------
+    UsageError
+        When the head is not linear, or on other features.
+    """
+    weight, bias = head.linear_layer()
+    layer = _classifier(network)
+    if layer.bias is None or weight.shape[1] != _width(layer):
+        raise UsageError(
+            f"warm start: the head has {weight.shape[1]} features, {network.name}'s "
+            f"classifier {_width(layer)} (and it needs a bias)"
+        )
+    seen = torch.as_tensor(head.classes_, dtype=torch.int64)
+    if len(layer.weight) == 1:
+        weight, bias, seen = weight[1:] - weight[:1], bias[1:] - bias[:1], torch.tensor([0])
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.bias.fill_(float(bias.min()) + _NO_CHANCE)
+        layer.weight[seen] = torch.from_numpy(weight).float().reshape(-1, *layer.weight.shape[1:])
+        layer.bias[seen] = torch.from_numpy(bias).float()

@@ -1,0 +1,128 @@
+"""How what lies above a cut is trained: every setting, checked before any work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from featbench.errors import UsageError
+from featbench.training import Course, is_count, is_number
+
+SELECT = ("val_loss", "val_accuracy", "last")
+LOSSES = ("cross-entropy", "mse")
+BINARY = ("softmax", "sigmoid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Course):
+    """How to train; what is not explained here is as in ``Course``.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate of the classifier.
+    backbone_lr : float, optional
+        Of the blocks; by default ``lr``.
+    layer_decay : float
+        The last block's rate is ``backbone_lr`` times it, the one's before that times it again
+        (Clark et al. 2020).
+    batch : int
+        Images a step.
+    clip_norm : float, optional
+        Gradients longer than this, all together, are shortened to it.
+    amp : bool
+        Train in bfloat16 where autocast holds it safe; validation and predictions are float32.
+    select : str
+        ``val_loss`` keeps the epoch with the lowest validation loss, ``val_accuracy`` that with
+        the highest validation accuracy, the first of equals; ``last`` the last one.
+    patience : int, optional
+        Stop after so many epochs that were no better by what ``select`` looks at (for ``last``:
+        the validation loss).
+    class_weight : str, optional
+        ``balanced``: an image's loss counts n / (n_classes · images of its class).
+    loss : str
+        ``cross-entropy``; or ``mse``, the mean over classes of the squared error of each output's
+        sigmoid against 1 for the class and 0 for the others.
+    binary : str
+        For two classes: ``softmax`` with an output each, or ``sigmoid`` with a single output.
+    hidden : sequence of int
+        Widths of fully connected ReLU layers put before the classifier's last one.
+    dropout : float, optional
+        Share dropped of what the classifier gets, and of each hidden layer; None leaves the
+        network's own.
+
+    Raises
+    ------
+    UsageError
+        For a value that cannot be.
+    """
+
+    epochs: int = 8
+    optimizer: str = "adam"
+    lr: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warmup_epochs: float = 0
+    step_epochs: int = 5
+    step_factor: float = 0.1
+    label_smoothing: float = 0.0
+    patience: int | None = None
+    backbone_lr: float | None = None
+    layer_decay: float = 1.0
+    batch: int = 32
+    clip_norm: float | None = None
+    amp: bool = False
+    select: str = "val_loss"
+    class_weight: str | None = None
+    loss: str = "cross-entropy"
+    binary: str = "softmax"
+    hidden: Sequence[int] = ()
+    dropout: float | None = None
+
+    def __post_init__(self) -> None:
+        if problem := self.problem():
+            raise UsageError(problem)
+        object.__setattr__(self, "hidden", tuple(self.hidden))  # a recipe gives a list
+
+    def rules(self) -> dict[str, tuple[bool, str]]:
+        """Return for each setting whether it can be, and what is expected."""
+
+        def positive(value: float | None) -> bool:
+            return value is None or is_number(value, lambda v: v > 0)
+
+        hidden, drop = self.hidden, self.dropout
+        widths = isinstance(hidden, list | tuple) and all(map(is_count, hidden))
+        share = drop is None or is_number(drop, lambda v: 0 <= v < 1)
+        decay = is_number(self.layer_decay, lambda v: 0 < v <= 1)
+        return super().rules() | {
+            "backbone_lr": (positive(self.backbone_lr), "a number above 0 or none"),
+            "layer_decay": (decay, "a number in (0, 1]"),
+            "batch": (is_count(self.batch), "a whole number from 1 up"),
+            "clip_norm": (positive(self.clip_norm), "a number above 0 or none"),
+            "amp": (isinstance(self.amp, bool), "true or false"),
+            "select": (self.select in SELECT, ", ".join(SELECT)),
+            "class_weight": (self.class_weight in (None, "balanced"), "balanced or none"),
+            "loss": (self.loss in LOSSES, ", ".join(LOSSES)),
+            "binary": (self.binary in BINARY, ", ".join(BINARY)),
+            "hidden": (widths, "a list of whole numbers from 1 up"),
+            "dropout": (share, "a number in [0, 1) or none"),
+        }
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether something is chosen on validation images."""
+        return self.select != "last" or self.patience is not None
+
+    def outputs(self, classes: int) -> int:
+        """Return how many outputs the network needs for so many classes.
+
+        Raises
+        ------
+        UsageError
+            When a single output is asked for other than two classes.
+        """
+        if self.binary != "sigmoid":
+            return classes
+        if classes != 2:
+            raise UsageError(f"binary='sigmoid': needs two classes, the data has {classes}; "
+                             "use softmax")  # fmt: skip
+        return 1
