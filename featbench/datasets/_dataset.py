@@ -157,7 +157,7 @@ class Dataset:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The sha256 over every image's id, content, label and split; a label is its class's name."""
+        """The sha256 over every image's id, content, split and class name."""
         whole = hashlib.sha256()
         for name in sorted(self.splits):
             split = self.splits[name]
