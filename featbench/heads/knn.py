@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from featbench.heads._arrays import check_arrays
 from featbench.heads._base import Head, register_head
 from featbench.heads._class_weight import class_weights
+from featbench.heads._kernels import squared_lengths
 from featbench.machine import keep_memory
 
 Floats = NDArray[np.float64]
@@ -141,12 +142,12 @@ class BlockedKNN(ClassifierMixin, BaseEstimator):
         """Return rows of length 1 for the cosine, else as they are."""
         if self.metric != "cosine":
             return X
-        lengths = np.sqrt(_squares(X))[:, None]
+        lengths = np.sqrt(squared_lengths(X))[:, None]
         unit: NDArray[np.floating] = X / np.where(lengths > 0, lengths, 1.0)
         return unit.astype(X.dtype, copy=False)
 
     def _measure(self) -> Self:
-        self._lengths: Floats = _squares(self.rows_)
+        self._lengths: Floats = squared_lengths(self.rows_)
         self._spread = float(self._lengths.mean()) or 1.0
         return self
 
@@ -207,7 +208,7 @@ class BlockedKNN(ClassifierMixin, BaseEstimator):
         for start in range(0, len(X), size):
             span = slice(start, start + size)
             rows = np.asarray(X[span], dtype=np.float64)
-            lengths = _squares(rows)
+            lengths = squared_lengths(rows)
             every = self._distances(rows, lengths)
             values, places = every.topk(min(k + 1, count), largest=False, sorted=True)
             nearest, order = values.numpy(), places.numpy()
@@ -281,8 +282,3 @@ class BlockedKNN(ClassifierMixin, BaseEstimator):
         for name, array in arrays.items():
             setattr(self, name, array)
         return self._measure()
-
-
-def _squares(X: NDArray[np.floating]) -> Floats:
-    squares: Floats = np.einsum("ij,ij->i", X, X, dtype=np.float64)
-    return squares

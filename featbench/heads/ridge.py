@@ -1,5 +1,6 @@
 """Ridge classification: closed form, every strength from one eigendecomposition, exact LOO."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -197,7 +198,7 @@ class RidgeLOO(ClassifierMixin, BaseEstimator):
         return self
 
 
-class _Solution:
+class _Solution(ABC):
     """Centred, weighted least squares in an eigenbasis; subclasses say of which matrix."""
 
     def __init__(self, X: NDArray[np.floating], targets: Floats, weights: Floats) -> None:
@@ -220,13 +221,13 @@ class _Solution:
         for span in self.spans():
             yield span, (self.x[span] - self.x_mean) * self.root[span]
 
+    @abstractmethod
     def coefficients(self, alpha: float) -> Floats:
         """Return weights, shape (outputs, d)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def left_out(self, alphas: Floats) -> Iterator[tuple[slice, int, Floats]]:
         """Yield rows, a strength's number and the rows' residuals when left out, times √w."""
-        raise NotImplementedError
 
 
 class _Covariance(_Solution):
