@@ -148,7 +148,7 @@ def test_a_run_that_failed_once_leaves_no_trace_when_it_succeeds(
 ) -> None:
     here = session(tmp_path)
     with monkeypatch.context() as broken:
-        broken.setattr(Session, "_fit_head", lambda *_: 1 / 0)
+        broken.setattr("featbench.experiments._session.fit_head", lambda *_: 1 / 0)
         (failed,) = here.run_all([head_run(photos)])
     assert failed.error == "ZeroDivisionError: division by zero"
     here.run(head_run(photos))
