@@ -2,46 +2,30 @@
 
 import datetime
 import importlib.metadata
-import time
-import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from featbench.datasets import Dataset, load_dataset, use_index, with_validation
+from featbench.datasets import Dataset, load_dataset, use_index
 from featbench.errors import FeatbenchError, UsageError
 from featbench.experiments._feature_table import NETWORK, WEIGHTS, FeatureTable
 from featbench.experiments._features_file import load_features
+from featbench.experiments._fit_head import fit_head
 from featbench.experiments._metrics import measure
 from featbench.experiments._model import FOLDER as MODEL
 from featbench.experiments._model import save_model
-from featbench.experiments._result import Predictions, Result, ResultStore
+from featbench.experiments._outcome import Conditions, Outcome
+from featbench.experiments._result import Result, ResultStore
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run, run_id
-from featbench.experiments._selection import choose, with_validation_rows
-from featbench.extraction import Features, FeatureSplit, choose_device, extract
-from featbench.finetune import FineTuneClassifier
-from featbench.heads import Head, create_head
-from featbench.machine import limit_memory, peak_memory_mb
+from featbench.experiments._train import train
+from featbench.extraction import Features, choose_device, extract
+from featbench.machine import peak_memory_mb
 from featbench.networks import Network, create_network, is_weights_file
 from featbench.progress import SILENT, Reporter
 
 _VERSIONS_OF = ("featbench", "torch", "torchvision", "timm", "scikit-learn", "numpy", "pillow")
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What a method gave: the data it saw, predictions by split, and the Result fields it knows."""
-
-    dataset: Dataset
-    predictions: dict[str, Predictions]
-    fields: dict[str, Any]
-    history: list[dict[str, Any]]
-    skipped: tuple[tuple[str, str], ...]
-    head: Head | None = None
 
 
 class Session:
@@ -77,8 +61,8 @@ class Session:
         self.store = ResultStore(Path(results))
         self.skipped: dict[str, str] = {}
         self.problems: dict[str, None] = {}
-        self._cache, self._device, self._strict = str(cache), device, strict
-        self._command, self._reporter, self._memory = command, reporter, memory
+        self._conditions = Conditions(str(cache), device, strict, memory, reporter)
+        self._command, self._reporter = command, reporter
         self._datasets: dict[tuple[Any, ...], Dataset] = {}
         self._network: tuple[tuple[Any, ...], Network] | None = None
         self._features: tuple[tuple[Any, ...], Features] | None = None
@@ -91,7 +75,7 @@ class Session:
             dataset = self._open(run)
             for line in (*dataset.notices, *dataset.problems):
                 self._reporter.say(f"{dataset.name}: {line}")
-            use_index(dataset, self._cache)
+            use_index(dataset, self._conditions.cache)
             if leaked := len(set(dataset.train.digests) & set(dataset.test.digests)):
                 self._reporter.say(
                     f"{dataset.name}: train and test share {leaked} {dataset.item}s: test accuracy "
@@ -125,9 +109,9 @@ class Session:
                 dataset,
                 network,
                 precision=precision,
-                cache=self._cache,
-                device=self._device,
-                strict=self._strict,
+                cache=self._conditions.cache,
+                device=self._conditions.device,
+                strict=self._conditions.strict,
                 reporter=self._reporter,
             )
             self._features = key, found
@@ -174,11 +158,9 @@ class Session:
             self._reporter.say(f"run {name} is finished already: nothing to do")
             return known
         if run.head:
-            rows = self._rows(run, dataset)
-            with limit_memory(self._memory):
-                outcome = self._fit_head(run, settings, rows)
+            outcome = fit_head(run, settings, self._rows(run, dataset), self._conditions)
         else:
-            outcome = self._train(run, dataset)
+            outcome = train(run, dataset, lambda seen: self._rows(run, seen), self._conditions)
         self.skipped |= dict(outcome.skipped)
         if "test" not in outcome.predictions:
             raise UsageError(f"{dataset.source}: no test image is left to measure on; add images")
@@ -209,7 +191,7 @@ class Session:
         self.store.discard(run_id(self._asked(run), ""))  # an earlier failure of the same run
         return result
 
-    def _save_model(self, name: str, run: Run, outcome: _Outcome) -> None:
+    def _save_model(self, name: str, run: Run, outcome: Outcome) -> None:
         """Save the way from pixels to label; a head that cannot be is told, and its run stands."""
         if outcome.head is None:
             return
@@ -276,125 +258,10 @@ class Session:
             "precision": run.precision if run.head or run.warm_start else "float32",
         }
 
-    def _fit(self, name: str, head: Head, rows: Rows) -> Head:
-        """Fit a head; what it warns of is told, not printed."""
-        if len(np.unique(rows.train.y)) < 2:
-            raise UsageError(f"{rows.dataset.source}: fewer than two classes have training "
-                             f"{rows.dataset.item}s that can be read; add some")  # fmt: skip
-        self._say_memory(name, head, rows)
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            fitted: Head = head.fit(rows.train.X, rows.train.y, self._chosen_by(head, rows))
-        for text in dict.fromkeys(str(one.message).splitlines()[0] for one in told):
-            self._reporter.say(f"{name}: {text}")
-        return fitted
-
-    def _say_memory(self, name: str, head: Head, rows: Rows) -> None:
-        """Say what the fit needs; raises UsageError where that cannot be had."""
-        if need := head.memory_needed(rows.train.y):
-            self._reporter.say(f"{name}: {need}")
-
-    @staticmethod
-    def _chosen_by(head: Head, rows: Rows) -> tuple[Any, Any] | None:
-        """Return the source's val rows where the head chooses an epoch on such."""
-        settings = head.get_params(deep=False)
-        chooses = settings.get("select") == "val_loss" or settings.get("patience") is not None
-        if not chooses or "val" not in rows.parts:
-            return None
-        val = rows.parts["val"]
-        known = np.isin(val.y, rows.train.y)  # a loss needs a label that was seen in training
-        return (val.X[known], val.y[known]) if known.any() else None
-
-    def _fit_head(self, run: Run, settings: dict[str, Any], rows: Rows) -> _Outcome:
-        began = time.perf_counter()
-        found: dict[str, Any] = {}
-        if run.selection.tune:
-            self._say_memory(run.method, create_head(run.method, **settings), rows)
-            fixed = {k: settings[k] for k in (*run.settings, "random_state") if k in settings}
-            chosen = choose(run.selection, run.method, fixed, rows, seed=run.seed,
-                            split_seed=run.split_seed, reporter=self._reporter)  # fmt: skip
-            head, rows = chosen.head, with_validation_rows(rows)
-            found["settings"], found["given"] = run.chosen_settings(head)
-            found["ledger"] = [one.record() for one in chosen.candidates]
-            found["n_val"], found["val_accuracy"] = chosen.n_val, chosen.accuracy
-        else:
-            head = create_head(run.method, **settings)
-        head = self._fit(run.method, head, rows)
-        fitted = time.perf_counter()
-        predictions = {
-            side: self._ask_head(head, part, len(rows.dataset.classes))
-            for side, part in rows.parts.items() if len(part.y)
-        }  # fmt: skip
-        trainable = head.parameter_count()
-        backbone = rows.backbone_parameters
-        fields = {
-            **rows.costs,
-            **found,
-            "approximate": getattr(head.core_, "approximation", ""),
-            "best_epoch": getattr(head.core_, "best_epoch_", None),
-            "fit_seconds": fitted - began,
-            "predict_seconds": time.perf_counter() - fitted,
-            "parameters_total": None if backbone is None else backbone + (trainable or 0),
-            "parameters_trainable": trainable,
-        }
-        history = list(getattr(head.core_, "history_", ()))
-        return _Outcome(rows.dataset, predictions, fields, history, rows.skipped, head)
-
-    @staticmethod
-    def _ask_head(head: Head, part: FeatureSplit, n_classes: int) -> Predictions:
-        predicted = head.predict(part.X).astype(np.int64)
-
-        def by_class(chances: Any) -> Any:
-            spread = np.zeros((len(part.y), n_classes))
-            spread[:, head.classes_] = chances
-            return spread
-
-        chances = by_class(head.predict_proba(part.X)) if hasattr(head, "predict_proba") else None
-        before = by_class(head.uncalibrated_proba(part.X)) if head.calibrate is not None else None
-        return Predictions(part.ids, part.y, predicted, chances, before)
-
-    def _train(self, run: Run, dataset: Dataset) -> _Outcome:
-        assert run.blocks is not None
-        if run.schedule().needs_validation:
-            dataset = with_validation(dataset, split_seed=run.split_seed)
-        head, rows = run.warm_start_head(), None
-        began = time.perf_counter()
-        if head is not None:
-            rows = self._rows(run, dataset)
-            head = self._fit(run.warm_start or "", head, rows)
-        model = FineTuneClassifier(
-            run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
-            split_seed=run.split_seed, cache=self._cache, device=self._device,
-            strict=self._strict, reporter=self._reporter, **run.settings,
-        )  # fmt: skip
-        model.fit(dataset)
-        fitted = time.perf_counter()
-        predictions = {}
-        for name, split in model.inputs_.dataset.splits.items():
-            if not len(split):
-                continue
-            chances = model.predict_proba(split)
-            predictions[name] = Predictions(split.ids, split.labels, chances.argmax(1), chances)
-        costs = dict(model.inputs_.costs)
-        if rows is not None:  # a warm start's features are a cost of the run
-            for name in ("extract_seconds", "extract_seconds_cold", "rows_computed", "rows_cached"):
-                costs[name] += rows.costs[name]
-        fields = {
-            **costs,
-            "fit_seconds": fitted - began - costs["extract_seconds"],
-            "predict_seconds": time.perf_counter() - fitted,
-            "parameters_total": model.total_,
-            "parameters_trainable": model.trainable_,
-            "best_epoch": model.best_epoch_,
-        }
-        return _Outcome(
-            model.inputs_.dataset, predictions, fields, model.history_, model.inputs_.skipped
-        )
-
     def _provenance(self) -> dict[str, Any]:
         return {
             "versions": {p: importlib.metadata.version(p) for p in _VERSIONS_OF},
-            "device": str(choose_device(self._device)),
+            "device": str(choose_device(self._conditions.device)),
             "command": self._command,
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         }

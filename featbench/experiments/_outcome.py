@@ -1,0 +1,62 @@
+"""What a run's method is given to work with, and what it gives back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from featbench.datasets import Dataset
+from featbench.experiments._result import Predictions
+from featbench.heads import Head
+from featbench.progress import SILENT, Reporter
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How work is done here; no part of what a run is.
+
+    Parameters
+    ----------
+    cache : str
+        The feature store's folder.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    strict : bool
+        A broken image is an error.
+    memory : int, optional
+        Bytes that one big matrix of a head may take; by default half of what is free.
+    reporter : Reporter
+        Is told of progress.
+    """
+
+    cache: str = "cache"
+    device: str = "auto"
+    strict: bool = False
+    memory: int | None = None
+    reporter: Reporter = SILENT
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method gave.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data that it saw.
+    predictions : dict of str to Predictions
+        By split.
+    fields : dict
+        The fields of ``Result`` that it knows.
+    history : list of dict
+        A row an epoch.
+    skipped : tuple of (str, str)
+        Id and reason of each item left out.
+    head : Head, optional
+        Fitted.
+    """
+
+    dataset: Dataset
+    predictions: dict[str, Predictions]
+    fields: dict[str, Any]
+    history: list[dict[str, Any]]
+    skipped: tuple[tuple[str, str], ...]
+    head: Head | None = None

@@ -1,0 +1,66 @@
+"""Carries out a run that trains above a cut."""
+
+import time
+from collections.abc import Callable
+
+from featbench.datasets import Dataset, with_validation
+from featbench.experiments._fit_head import fit
+from featbench.experiments._outcome import Conditions, Outcome
+from featbench.experiments._result import Predictions
+from featbench.experiments._rows import Rows
+from featbench.experiments._run import Run
+from featbench.finetune import FineTuneClassifier
+
+
+def train(
+    run: Run, dataset: Dataset, features: Callable[[Dataset], Rows], conditions: Conditions
+) -> Outcome:
+    """Carry out a run that trains above a cut.
+
+    Parameters
+    ----------
+    run : Run
+        With blocks.
+    dataset : Dataset
+        The images.
+    features : callable
+        Gives a data set's frozen features, which a warm start's head is fitted on.
+    conditions : Conditions
+        As the session has them.
+    """
+    assert run.blocks is not None
+    if run.schedule().needs_validation:
+        dataset = with_validation(dataset, split_seed=run.split_seed)
+    head, rows = run.warm_start_head(), None
+    began = time.perf_counter()
+    if head is not None:
+        rows = features(dataset)
+        head = fit(run.warm_start or "", head, rows, conditions.reporter)
+    model = FineTuneClassifier(
+        run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
+        split_seed=run.split_seed, cache=conditions.cache, device=conditions.device,
+        strict=conditions.strict, reporter=conditions.reporter, **run.settings,
+    )  # fmt: skip
+    model.fit(dataset)
+    fitted = time.perf_counter()
+    predictions = {}
+    for name, split in model.inputs_.dataset.splits.items():
+        if not len(split):
+            continue
+        chances = model.predict_proba(split)
+        predictions[name] = Predictions(split.ids, split.labels, chances.argmax(1), chances)
+    costs = dict(model.inputs_.costs)
+    if rows is not None:  # a warm start's features are a cost of the run
+        for name in ("extract_seconds", "extract_seconds_cold", "rows_computed", "rows_cached"):
+            costs[name] += rows.costs[name]
+    fields = {
+        **costs,
+        "fit_seconds": fitted - began - costs["extract_seconds"],
+        "predict_seconds": time.perf_counter() - fitted,
+        "parameters_total": model.total_,
+        "parameters_trainable": model.trainable_,
+        "best_epoch": model.best_epoch_,
+    }
+    return Outcome(
+        model.inputs_.dataset, predictions, fields, model.history_, model.inputs_.skipped
+    )
