@@ -83,6 +83,7 @@ class Session:
                 )
             self.problems |= dict.fromkeys(dataset.problems)
             self._datasets[key] = dataset
+        run.check_classes(self._datasets[key])
         return self._datasets[key]
 
     @staticmethod

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from featbench.datasets import Dataset, with_validation
-from featbench.experiments._fit_head import fit
+from featbench.experiments._fit_head import fit, with_labels
 from featbench.experiments._outcome import Conditions, Outcome
 from featbench.experiments._result import Predictions
 from featbench.experiments._rows import Rows
@@ -35,6 +35,7 @@ def train(
     began = time.perf_counter()
     if head is not None:
         rows = features(dataset)
+        head.set_params(**with_labels(head.get_params(deep=False), rows))
         head = fit(run.warm_start or "", head, rows, conditions.reporter)
     model = FineTuneClassifier(
         run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
