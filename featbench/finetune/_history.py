@@ -19,4 +19,4 @@ def describe(row: Mapping[str, Any]) -> str:
         text += f", val {row['val_loss']:.3f} {100 * row['val_accuracy']:.1f}%"
     else:
         text += f" {100 * row['train_accuracy']:.1f}%"
-    return f"{text}, lr {row['lr']:.2g}"
+    return f"{text}, lr {row['lr']:.3g}"
