@@ -15,6 +15,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from featbench.progress import Bar, Reporter
@@ -57,7 +58,7 @@ class ConsoleReporter(Reporter):
             TextColumn("{task.description}"),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
-            _RateColumn(),
+            _RateColumn(Column(no_wrap=True)),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )

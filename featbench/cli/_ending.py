@@ -23,8 +23,9 @@ def make_reporter(quiet: bool, chosen: "Settled") -> Reporter:
 
 
 def open_session(
-    chosen: "Settled", device: str, quiet: bool, strict: bool = False, memory: int | None = None
-) -> "Session":
+    chosen: "Settled", device: str, quiet: bool, strict: bool = False, memory: int | None = None,
+    tensorboard: Path | None = None,
+) -> "Session":  # fmt: skip
     from featbench.experiments import Session
 
     return Session(
@@ -34,6 +35,7 @@ def open_session(
         strict=strict,
         memory=memory,
         command=shlex.join(["featbench", *sys.argv[1:]]),
+        tensorboard=tensorboard,
         reporter=make_reporter(quiet, chosen),
     )
 

@@ -38,6 +38,10 @@ FeaturesId = Annotated[
     str | None, Option(help="A name for each row (default: id, if there; '' for its number).")
 ]
 Again = Annotated[bool, Option("--again", help="Do it although it is recorded already.")]
+TensorBoard = Annotated[
+    Path | None,
+    Option("--tensorboard", help="Also write each epoch of a training here (for TensorBoard)."),
+]
 Recipe = Annotated[str | None, Option(help="Only this recipe's runs.")]
 Network = Annotated[str, typer.Argument(help="A network (featbench networks, or timm/NAME).")]
 ResultsFolder = Annotated[Path | None, typer.Argument(help="Folder of the results.")]

@@ -142,6 +142,7 @@ def finetune(
     device: options.Device = "auto",
     cache: options.Cache = None,
     results: options.Results = None,
+    tensorboard: options.TensorBoard = None,
     again: options.Again = False,
     strict: options.Strict = False,
     quiet: options.Quiet = False,
@@ -170,7 +171,8 @@ def finetune(
         split_seed=split_seed,
         limit=chosen.limit,
     )
-    run_one(run, open_session(chosen, device, quiet, strict), again, as_json)
+    session = open_session(chosen, device, quiet, strict, tensorboard=tensorboard)
+    run_one(run, session, again, as_json)
 
 
 def _training_settings(
@@ -209,6 +211,7 @@ def run_recipe(
     device: options.Device = "auto",
     cache: options.Cache = None,
     results: options.Results = None,
+    tensorboard: options.TensorBoard = None,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
@@ -227,7 +230,8 @@ def run_recipe(
             print(f"{number:3}  {run.data} · {run.describe()}")
         return
     folders = settle(Choice(cache=cache, results=results), remember=False)
-    session = open_session(replace(folders, said=()), device, quiet)  # a recipe says its own data
+    folders = replace(folders, said=())  # a recipe says its own data
+    session = open_session(folders, device, quiet, tensorboard=tensorboard)
     session.open_data(plan.runs)
     done = []
     for number, result in enumerate(session.run_all(plan.runs), start=1):

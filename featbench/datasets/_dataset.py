@@ -2,16 +2,19 @@
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from featbench.datasets._decode import Raw, decode, digest
+from featbench.errors import UsageError, did_you_mean
+
+V = TypeVar("V")
 
 
 class Picture(Protocol):
@@ -170,3 +173,36 @@ class Dataset:
     def with_splits(self, splits: dict[str, Split]) -> Self:
         """Return this data set with other splits."""
         return replace(self, splits=splits)
+
+    def by_label(self, by_class: Mapping[Any, V]) -> dict[int, V]:
+        """Return what was given class by class (a weight, say) by label.
+
+        Parameters
+        ----------
+        by_class : mapping
+            A key is a class's name; or, where no class has such a name, its label, a number or text.
+
+        Raises
+        ------
+        UsageError
+            For a key that is no class, or two keys for one.
+        """
+        by_label: dict[int, V] = {}
+        for key, value in by_class.items():
+            label = self._label(key)
+            if label in by_label:
+                raise UsageError(f"{self.source}: class {self.classes[label]!r} is given twice, by "
+                                 "its name and by its number")  # fmt: skip
+            by_label[label] = value
+        return by_label
+
+    def _label(self, key: Any) -> int:
+        if str(key) in self.classes:
+            return self.classes.index(str(key))
+        if str(key).isdecimal() and int(key) < len(self.classes):
+            return int(key)
+        shown = ", ".join(self.classes[:10]) + (", …" if len(self.classes) > 10 else "")
+        raise UsageError(
+            f"{self.source}: has no class {key!r}{did_you_mean(str(key), self.classes)} "
+            f"Classes: {shown}"
+        )

@@ -49,6 +49,32 @@ def fit(name: str, head: Head, rows: Rows, reporter: Reporter) -> Head:
     return fitted
 
 
+def with_labels(settings: dict[str, Any], rows: Rows) -> dict[str, Any]:
+    """Return a head's settings with class weights by label, not by name: labels are what it knows.
+
+    Parameters
+    ----------
+    settings : dict
+        As asked for.
+    rows : Rows
+        What the head is fitted on.
+
+    Raises
+    ------
+    UsageError
+        For a weight of what is no class, or of a class that nothing is trained on.
+    """
+    weights = settings.get("class_weight")
+    if not isinstance(weights, dict):
+        return settings
+    dataset = rows.dataset
+    by_label = dataset.by_label(weights)
+    for label in by_label.keys() - set(rows.train.y.tolist()):
+        raise UsageError(f"{dataset.source}: class_weight: class {dataset.classes[label]!r} has no "
+                         f"training {dataset.item}; leave its weight out")  # fmt: skip
+    return {**settings, "class_weight": by_label}
+
+
 def _say_memory(name: str, head: Head, rows: Rows, reporter: Reporter) -> None:
     """Say what the fit needs; raises UsageError where that cannot be had."""
     if need := head.memory_needed(rows.train.y):
@@ -87,6 +113,7 @@ def fit_head(run: Run, settings: dict[str, Any], rows: Rows, conditions: Conditi
 def _fit_head(run: Run, settings: dict[str, Any], rows: Rows, reporter: Reporter) -> Outcome:
     began = time.perf_counter()
     found: dict[str, Any] = {}
+    settings = with_labels(settings, rows)
     if run.selection.tune:
         _say_memory(run.method, create_head(run.method, **settings), rows, reporter)
         fixed = {k: settings[k] for k in (*run.settings, "random_state") if k in settings}
@@ -94,7 +121,7 @@ def _fit_head(run: Run, settings: dict[str, Any], rows: Rows, reporter: Reporter
                         split_seed=run.split_seed, reporter=reporter)  # fmt: skip
         head, rows = chosen.head, with_validation_rows(rows)
         found["settings"], found["given"] = run.chosen_settings(head)
-        found["ledger"] = [one.record() for one in chosen.candidates]
+        found["ledger"] = [run.with_names(one.record()) for one in chosen.candidates]
         found["n_val"], found["val_accuracy"] = chosen.n_val, chosen.accuracy
     else:
         head = create_head(run.method, **settings)

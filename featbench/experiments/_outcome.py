@@ -5,6 +5,7 @@ from typing import Any
 
 from featbench.datasets import Dataset
 from featbench.experiments._result import Predictions
+from featbench.experiments._tensorboard import TensorBoard
 from featbench.heads import Head
 from featbench.progress import SILENT, Reporter
 
@@ -25,6 +26,8 @@ class Conditions:
         Bytes that one big matrix of a head may take; by default half of what is free.
     reporter : Reporter
         Is told of progress.
+    tensorboard : TensorBoard, optional
+        Is told of each epoch of a training.
     """
 
     cache: str = "cache"
@@ -32,6 +35,7 @@ class Conditions:
     strict: bool = False
     memory: int | None = None
     reporter: Reporter = SILENT
+    tensorboard: TensorBoard | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from featbench.datasets import Dataset
 from featbench.errors import UsageError, did_you_mean
 from featbench.experiments._result import FINE_TUNE
 from featbench.experiments._selection import Selection
@@ -132,6 +133,12 @@ class Run:
             return plain_settings(chosen), _differing(given, usual)
         return plain_settings(chosen), _differing(chosen, usual)
 
+    def check_classes(self, dataset: Dataset) -> None:
+        """Raise UsageError where settings have a class weight of what is no class of the data."""
+        for settings in (self.settings, self.warm_start_settings):
+            if isinstance(weights := settings.get("class_weight"), dict):
+                dataset.by_label(weights)
+
     def schedule(self) -> Schedule:
         """Return how to train; raises UsageError for a setting that is not known or cannot be."""
         known = Schedule.__dataclass_fields__
@@ -171,8 +178,15 @@ class Run:
 
     def chosen_settings(self, head: Head) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return a chosen head's settings, and those that differ from the defaults."""
-        chosen = head.get_params(deep=False)
+        chosen = head.get_params(deep=False) | self._by_class()
         return plain_settings(chosen), _differing(chosen, self._head_defaults(self.method))
+
+    def with_names(self, line: dict[str, Any]) -> dict[str, Any]:
+        """Return a line of the ledger whose settings name classes as they were asked for."""
+        return {**line, "settings": plain_settings(line["settings"] | self._by_class())}
+
+    def _by_class(self) -> dict[str, Any]:
+        return {k: v for k, v in self.settings.items() if isinstance(v, dict)}
 
     def _head_defaults(self, name: str) -> dict[str, Any]:
         usual: dict[str, Any] = create_head(name).get_params(deep=False)
@@ -202,8 +216,14 @@ def _differing(chosen: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
 
 
 def plain_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings as JSON has them: tuples as lists."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+    """Return settings as JSON has them: tuples as lists, names of what is named as text."""
+    return {name: _plain(value) for name, value in settings.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def run_id(identity: dict[str, Any], weights_sha256: str) -> str:

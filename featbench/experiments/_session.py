@@ -1,6 +1,7 @@
 """Carries runs out: opens data, networks and features once, and makes a Result of each run."""
 
 import datetime
+import functools
 import importlib.metadata
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from featbench.experiments._outcome import Conditions, Outcome
 from featbench.experiments._result import Result, ResultStore
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run, run_id
+from featbench.experiments._tensorboard import TensorBoard
 from featbench.experiments._train import train
 from featbench.extraction import Features, choose_device, extract
 from featbench.machine import peak_memory_mb
@@ -43,6 +45,8 @@ class Session:
         Bytes that one big matrix of a head may take; by default half of what is free.
     command : str
         What the user typed, for the results' provenance.
+    tensorboard : path, optional
+        A folder where each epoch of a training is written down for TensorBoard.
     reporter : Reporter
         Is told of progress.
     """
@@ -56,12 +60,14 @@ class Session:
         strict: bool = False,
         memory: int | None = None,
         command: str = "",
+        tensorboard: str | Path | None = None,
         reporter: Reporter = SILENT,
     ) -> None:
         self.store = ResultStore(Path(results))
         self.skipped: dict[str, str] = {}
         self.problems: dict[str, None] = {}
-        self._conditions = Conditions(str(cache), device, strict, memory, reporter)
+        board = None if tensorboard is None else TensorBoard(tensorboard)
+        self._conditions = Conditions(str(cache), device, strict, memory, reporter, board)
         self._command, self._reporter = command, reporter
         self._datasets: dict[tuple[Any, ...], Dataset] = {}
         self._network: tuple[tuple[Any, ...], Network] | None = None
@@ -83,6 +89,7 @@ class Session:
                 )
             self.problems |= dict.fromkeys(dataset.problems)
             self._datasets[key] = dataset
+        run.check_classes(self._datasets[key])
         return self._datasets[key]
 
     @staticmethod
@@ -160,7 +167,8 @@ class Session:
         if run.head:
             outcome = fit_head(run, settings, self._rows(run, dataset), self._conditions)
         else:
-            outcome = train(run, dataset, lambda seen: self._rows(run, seen), self._conditions)
+            rows = functools.partial(self._rows, run)
+            outcome = train(run, dataset, rows, self._conditions, name)
         self.skipped |= dict(outcome.skipped)
         if "test" not in outcome.predictions:
             raise UsageError(f"{dataset.source}: no test image is left to measure on; add images")

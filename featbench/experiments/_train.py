@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from featbench.datasets import Dataset, with_validation
-from featbench.experiments._fit_head import fit
+from featbench.experiments._fit_head import fit, with_labels
 from featbench.experiments._outcome import Conditions, Outcome
 from featbench.experiments._result import Predictions
 from featbench.experiments._rows import Rows
@@ -13,7 +14,11 @@ from featbench.finetune import FineTuneClassifier
 
 
 def train(
-    run: Run, dataset: Dataset, features: Callable[[Dataset], Rows], conditions: Conditions
+    run: Run,
+    dataset: Dataset,
+    features: Callable[[Dataset], Rows],
+    conditions: Conditions,
+    name: str,
 ) -> Outcome:
     """Carry out a run that trains above a cut.
 
@@ -27,6 +32,8 @@ def train(
         Gives a data set's frozen features, which a warm start's head is fitted on.
     conditions : Conditions
         As the session has them.
+    name : str
+        The run's id.
     """
     assert run.blocks is not None
     if run.schedule().needs_validation:
@@ -35,24 +42,31 @@ def train(
     began = time.perf_counter()
     if head is not None:
         rows = features(dataset)
+        head.set_params(**with_labels(head.get_params(deep=False), rows))
         head = fit(run.warm_start or "", head, rows, conditions.reporter)
-    model = FineTuneClassifier(
-        run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
-        split_seed=run.split_seed, cache=conditions.cache, device=conditions.device,
-        strict=conditions.strict, reporter=conditions.reporter, **run.settings,
-    )  # fmt: skip
-    model.fit(dataset)
+    with ExitStack() as open_now:
+        board = conditions.tensorboard
+        listeners = (
+            () if board is None else (open_now.enter_context(board.watching(name, run.describe())),)
+        )
+        model = FineTuneClassifier(
+            run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
+            split_seed=run.split_seed, cache=conditions.cache, device=conditions.device,
+            strict=conditions.strict, reporter=conditions.reporter, listeners=listeners,
+            **run.settings,
+        )  # fmt: skip
+        model.fit(dataset)
     fitted = time.perf_counter()
     predictions = {}
-    for name, split in model.inputs_.dataset.splits.items():
+    for side, split in model.inputs_.dataset.splits.items():
         if not len(split):
             continue
         chances = model.predict_proba(split)
-        predictions[name] = Predictions(split.ids, split.labels, chances.argmax(1), chances)
+        predictions[side] = Predictions(split.ids, split.labels, chances.argmax(1), chances)
     costs = dict(model.inputs_.costs)
     if rows is not None:  # a warm start's features are a cost of the run
-        for name in ("extract_seconds", "extract_seconds_cold", "rows_computed", "rows_cached"):
-            costs[name] += rows.costs[name]
+        for cost in ("extract_seconds", "extract_seconds_cold", "rows_computed", "rows_cached"):
+            costs[cost] += rows.costs[cost]
     fields = {
         **costs,
         "fit_seconds": fitted - began - costs["extract_seconds"],

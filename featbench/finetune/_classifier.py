@@ -1,6 +1,6 @@
 """``FineTuneClassifier``: trains what lies above a cut of a network, on an image data set."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,9 +12,10 @@ from sklearn.base import BaseEstimator
 from featbench.datasets import Dataset, Split, with_validation
 from featbench.errors import UsageError
 from featbench.extraction import choose_device
+from featbench.finetune._history import Listener
 from featbench.finetune._inputs import Inputs, load_inputs
 from featbench.finetune._last_layers import LinearHead, put_last_layers, start_from
-from featbench.finetune._objective import Objective, balanced_weights
+from featbench.finetune._objective import Objective, class_weights
 from featbench.finetune._rates import parameter_groups
 from featbench.finetune._schedule import Schedule
 from featbench.finetune._trainer import Trainer
@@ -42,7 +43,8 @@ class_weight, loss, binary, hidden, dropout
         Start the classifier from it (LP-FT, Kumar et al. 2022): the first labels are its own, and
         with cross-entropy the first probabilities too.
     seed : int
-        Seeds fresh weights, dropout and the order of the images: two runs on a CPU are identical.
+        Seeds fresh weights, dropout and the order of the images: two runs on a CPU with one cache
+        and as many threads are identical to the byte.
     split_seed : int
         Decides the validation images where the data set has none of its own.
     cache : path
@@ -53,6 +55,16 @@ class_weight, loss, binary, hidden, dropout
         A broken image is an error, where else it is left out and reported.
     reporter : Reporter
         Is told of progress.
+    listeners : sequence of callable
+        Each is given the history's new row at the end of every epoch.
+
+    Notes
+    -----
+    What is frozen stays as it is, byte for byte: its parameters get no gradient and are in no
+    optimiser, so that neither momentum nor weight decay reaches them, and its batch norm uses the
+    statistics it came with, in eval mode. Batch norm above the cut trains as ever: it normalises by
+    its own batch and moves its statistics. With ``blocks="all"`` that is all batch norm there is,
+    pretrained or not; small batches then make its statistics noisy.
 
     Attributes
     ----------
@@ -95,7 +107,7 @@ class_weight, loss, binary, hidden, dropout
         clip_norm: float | None = None,
         amp: bool = False,
         patience: int | None = None,
-        class_weight: str | None = None,
+        class_weight: str | Mapping[Any, float] | None = None,
         loss: str = "cross-entropy",
         binary: str = "softmax",
         hidden: Sequence[int] = (),
@@ -107,6 +119,7 @@ class_weight, loss, binary, hidden, dropout
         device: str = "auto",
         strict: bool = False,
         reporter: Reporter = SILENT,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.network = network
         self.weights = weights
@@ -140,6 +153,7 @@ class_weight, loss, binary, hidden, dropout
         self.device = device
         self.strict = strict
         self.reporter = reporter
+        self.listeners = listeners
 
     def fit(self, dataset: Dataset) -> Self:
         """Train on ``dataset.train``; an epoch is selected on its ``val``, or a fifth of train.
@@ -152,6 +166,8 @@ class_weight, loss, binary, hidden, dropout
         schedule = Schedule(**{name: getattr(self, name) for name in Schedule.__dataclass_fields__})
         if self.warm_start is not None and schedule.hidden:
             raise UsageError("warm_start goes without hidden: a linear head has no hidden layers")
+        if isinstance(schedule.class_weight, Mapping):
+            dataset.by_label(schedule.class_weight)  # a wrong name is found before any work
         classes = len(dataset.classes)
         outputs = schedule.outputs(classes)
         keep_memory()
@@ -172,9 +188,9 @@ class_weight, loss, binary, hidden, dropout
         data = {
             name: (tensors[name], torch.from_numpy(split.labels)) for name, split in splits.items()
         }
-        weight = balanced_weights(data["train"][1], classes) if schedule.class_weight else None
+        weight = class_weights(schedule, self.inputs_.dataset, data["train"][1])
         objective = Objective(schedule.loss, weight, schedule.label_smoothing)
-        self._trainer = Trainer(suffix, self._prepare(device), device, objective)
+        self._trainer = Trainer(suffix, self._prepare(device), device, objective, self.listeners)
         val = data["val"] if "val" in data and len(data["val"][1]) else None
         forked = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=forked), torch.enable_grad(), flush_denormals():

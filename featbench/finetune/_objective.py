@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from featbench.datasets import Dataset
+from featbench.finetune._schedule import Schedule
 from featbench.training import cross_entropy
 
 
@@ -66,3 +68,34 @@ def balanced_weights(labels: torch.Tensor, classes: int) -> torch.Tensor:
     weights = torch.ones(classes, dtype=torch.float64)
     weights[seen] = len(labels) / (seen.sum() * counts[seen])
     return weights.float()
+
+
+def class_weights(
+    schedule: Schedule, dataset: Dataset, labels: torch.Tensor
+) -> torch.Tensor | None:
+    """Return what an image of each class counts, shape (classes,); None where all count the same.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Its ``class_weight``.
+    dataset : Dataset
+        Knows the classes.
+    labels : Tensor of int64, shape (n,)
+        Of the training images.
+
+    Raises
+    ------
+    UsageError
+        For a weight of what is no class.
+    """
+    classes = len(dataset.classes)
+    given = schedule.class_weight
+    if given is None:
+        return None
+    if isinstance(given, str):
+        return balanced_weights(labels, classes)
+    weights = torch.ones(classes)
+    for label, weight in dataset.by_label(given).items():
+        weights[label] = weight
+    return weights

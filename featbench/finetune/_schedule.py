@@ -1,7 +1,8 @@
 """How what lies above a cut is trained: every setting, checked before any work."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from featbench.errors import UsageError
 from featbench.training import Course, is_count, is_number
@@ -36,8 +37,9 @@ class Schedule(Course):
     patience : int, optional
         Stop after so many epochs that were no better by what ``select`` looks at (for ``last``:
         the validation loss).
-    class_weight : str, optional
-        ``balanced``: an image's loss counts n / (n_classes · images of its class).
+    class_weight : str or dict, optional
+        ``balanced``: an image's loss counts n / (n_classes · images of its class); or what an image
+        of each class counts, by the class's name or number, 1 where it is not named.
     loss : str
         ``cross-entropy``; or ``mse``, the mean over classes of the squared error of each output's
         sigmoid against 1 for the class and 0 for the others.
@@ -72,7 +74,7 @@ class Schedule(Course):
     clip_norm: float | None = None
     amp: bool = False
     select: str = "val_loss"
-    class_weight: str | None = None
+    class_weight: str | Mapping[Any, float] | None = None
     loss: str = "cross-entropy"
     binary: str = "softmax"
     hidden: Sequence[int] = ()
@@ -82,6 +84,9 @@ class Schedule(Course):
         if problem := self.problem():
             raise UsageError(problem)
         object.__setattr__(self, "hidden", tuple(self.hidden))  # a recipe gives a list
+        if isinstance(weights := self.class_weight, Mapping):  # one spelling, so one run id
+            plain = {str(name): float(weight) for name, weight in weights.items()}
+            object.__setattr__(self, "class_weight", plain)
 
     def rules(self) -> dict[str, tuple[bool, str]]:
         """Return for each setting whether it can be, and what is expected."""
@@ -100,7 +105,10 @@ class Schedule(Course):
             "clip_norm": (positive(self.clip_norm), "a number above 0 or none"),
             "amp": (isinstance(self.amp, bool), "true or false"),
             "select": (self.select in SELECT, ", ".join(SELECT)),
-            "class_weight": (self.class_weight in (None, "balanced"), "balanced or none"),
+            "class_weight": (
+                _can_weigh(self.class_weight),
+                "balanced, none, or a number for each class that is named, 0 or more, one above 0",
+            ),
             "loss": (self.loss in LOSSES, ", ".join(LOSSES)),
             "binary": (self.binary in BINARY, ", ".join(BINARY)),
             "hidden": (widths, "a list of whole numbers from 1 up"),
@@ -126,3 +134,11 @@ class Schedule(Course):
             raise UsageError(f"binary='sigmoid': needs two classes, the data has {classes}; "
                              "use softmax")  # fmt: skip
         return 1
+
+
+def _can_weigh(given: Any) -> bool:
+    if not isinstance(given, Mapping):
+        return given is None or given == "balanced"
+    numbers = [is_number(weight, lambda v: v >= 0) for weight in given.values()]
+    names = {str(name) for name in given}
+    return all(numbers) and any(given.values()) and len(names) == len(given)

@@ -2,13 +2,14 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from featbench.errors import FeatbenchError
+from featbench.finetune._history import Listener, describe
 from featbench.finetune._objective import Objective
 from featbench.finetune._schedule import Schedule
 from featbench.progress import Reporter
@@ -30,6 +31,8 @@ class Trainer:
         Where to train.
     objective : Objective
         How the module's outputs are read, and their loss.
+    listeners : sequence of callable
+        Each is given the history's new row at the end of every epoch.
     """
 
     def __init__(
@@ -38,7 +41,9 @@ class Trainer:
         prepare: Callable[[torch.Tensor], torch.Tensor],
         device: torch.device,
         objective: Objective,
+        listeners: Sequence[Listener] = (),
     ) -> None:
+        self._listeners = listeners
         self.module = module.to(device).to(memory_format=torch.channels_last)
         self._prepare, self._device, self._objective = prepare, device, objective
 
@@ -86,15 +91,15 @@ class Trainer:
                 began = time.perf_counter()
                 row: dict[str, Any] = {"epoch": epoch}
                 row |= self._epoch(train, optimizer, rates, schedule, epoch)
-                note = f"loss {row['train_loss']:.3f}"
                 if val is not None:
                     row["val_loss"], row["val_accuracy"] = self.evaluate(*val)
                     if not math.isfinite(row["val_loss"]):
                         raise _diverged(row["val_loss"], f"epoch {epoch}, validation", schedule)
-                    note += f", val accuracy {100 * row['val_accuracy']:.1f}%"
                 row["seconds"] = time.perf_counter() - began
                 history.append(row)
-                bar.advance(1, note)
+                bar.advance(1, describe(row))
+                for told in self._listeners:
+                    told(row)
                 if best.stops_after(row, self.module):
                     reporter.say(f"stopped after epoch {epoch}: {schedule.patience} without a "
                                  "better one")  # fmt: skip

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,7 @@ from sklearn.utils.validation import (
 from featbench.errors import UsageError, did_you_mean
 from featbench.heads._arrays import check_names
 from featbench.heads._calibration import CALIBRATIONS, Calibration, softmax
+from featbench.heads._class_weight import check_class_weight
 from featbench.heads._out_of_fold import calibration_scores, out_of_fold_scores, stratified_folds
 from featbench.registry import Registry
 
@@ -83,6 +84,16 @@ class Head(ClassifierMixin, BaseEstimator):
     def _cores(self) -> tuple[Any, ...]:
         """Return every unfitted classifier that ``fit`` may choose from, of different classes."""
         return (self._core(),)
+
+    def _quick_copy(self) -> Self:
+        """Return an unfitted copy to try settings with: it fits a few rows in no time.
+
+        Raises
+        ------
+        ValueError
+            For a setting that the copy no longer has as it is, and that cannot be.
+        """
+        return cast(Self, clone(self))
 
     def memory_needed(self, y: NDArray[Any]) -> str:
         """Return one line on the memory that rows with labels y (n,) need, where it is much."""
@@ -315,11 +326,16 @@ def create_head(name: str, **settings: Any) -> Head:
 
 def _try_out(name: str, head: Head) -> None:
     """Fit a copy on a few made-up rows: a wrong value is found before any work is done."""
-    rows = np.random.default_rng(0).normal(size=(12, 3))
+    rows = np.random.default_rng(0).normal(size=(24, 3))
     try:
+        tried = head._quick_copy()
+        weights = tried.get_params(deep=False).get("class_weight")
+        check_class_weight(weights)
+        if isinstance(weights, dict):  # labels of its own: what they are is not known yet
+            tried.set_params(class_weight=dict(enumerate(list(weights.values())[:2])))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            clone(head).fit(rows, np.arange(12) % 2)
+            tried.fit(rows, np.arange(24) % (4 if isinstance(weights, dict) else 2))
     except Exception as error:  # scikit-learn, torch and others' heads raise anything
         reason = " ".join(str(error).split())
         given = ", ".join(f"{k}={v}" for k, v in head.get_params().items())

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
+from featbench.training import is_number
+
 
 def class_weights(
     class_weight: Any, classes: NDArray[Any], y: NDArray[Any], *, zero: bool = True
@@ -29,10 +31,7 @@ def class_weights(
     ValueError
         For another value, a label that is no class, or a weight that cannot be.
     """
-    if not (class_weight is None or class_weight == "balanced" or isinstance(class_weight, dict)):
-        raise ValueError(
-            f"class_weight={class_weight!r}: expected None, 'balanced' or a dict of label: weight"
-        )
+    check_class_weight(class_weight)
     weights = np.asarray(compute_class_weight(class_weight, classes=classes, y=y), dtype=np.float64)
     if not np.isfinite(weights).all() or weights.min() < 0 or weights.max() == 0:
         raise ValueError(
@@ -41,3 +40,18 @@ def class_weights(
     if not zero and weights.min() == 0:
         raise ValueError(f"class_weight={class_weight!r}: weights need to be above 0 here")
     return weights
+
+
+def check_class_weight(class_weight: Any) -> None:
+    """Refuse what is no ``class_weight`` for any labels; raises ValueError."""
+    if isinstance(class_weight, dict):
+        for label, weight in class_weight.items():
+            if not is_number(weight, lambda value: value >= 0):
+                raise ValueError(
+                    f"class_weight={class_weight!r}: {label!r} has {weight!r}; weights need to be "
+                    "finite numbers, none below 0"
+                )
+    elif class_weight is not None and class_weight != "balanced":
+        raise ValueError(
+            f"class_weight={class_weight!r}: expected None, 'balanced' or a dict of label: weight"
+        )

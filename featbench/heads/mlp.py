@@ -141,6 +141,11 @@ class MLPHead(Head):
     def _core(self) -> "TorchMLP":
         return TorchMLP(**self._core_settings())
 
+    def _quick_copy(self) -> Self:
+        self._core().check()
+        narrow = tuple(1 for _ in self.hidden)[:2]
+        return super()._quick_copy().set_params(hidden=narrow, epochs=1, warmup_epochs=0)
+
     def _is_linear(self) -> bool:
         return not len(self.hidden)
 
@@ -203,7 +208,7 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
         FeatbenchError
             When training diverges.
         """
-        how = self._check()
+        how = self.check()
         device = find_device(self.device)
         keep_memory()
         self.classes_, targets = np.unique(y, return_inverse=True)
@@ -260,7 +265,8 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
                 )
                 yield which, number, replace(trial, epochs=getattr(fitted, "best_epoch_", None))
 
-    def _check(self) -> Training:
+    def check(self) -> Training:
+        """Return how to train; raises ValueError for a setting that cannot be."""
         hidden = self.hidden
         if not isinstance(hidden, Sequence | np.ndarray) or not all(map(is_count, hidden)):
             raise ValueError(f"hidden={hidden!r}: expected a list of whole numbers from 1 up")
@@ -347,7 +353,7 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
         n_features : int
             Width of the rows.
         """
-        self._check()
+        self.check()
         try:
             with torch.device("meta"):  # shapes alone: a file may declare layers of any width
                 module = self._layers(n_features, len(self.classes_))

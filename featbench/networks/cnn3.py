@@ -13,8 +13,10 @@ def _build(
 ) -> Built:
     """3×3 convolutions of 32, 64 and 128, padded by 1, each with ReLU and pooling; 128; one logit.
 
-    16,870,721 parameters with its one output, whose sigmoid is in the loss; ``classes`` gives
-    another number. It sees the whole picture as ``size`` × ``size`` pixels, scaled to [-1, 1].
+    16,870,721 parameters with its one output, whose sigmoid is in the loss: what is trained so is
+    asked for as ``binary="sigmoid"`` (``--set binary=sigmoid``), since training gives any network
+    an output for each class otherwise. It sees the whole picture as ``size`` × ``size`` pixels,
+    scaled to [-1, 1].
 
     Parameters
     ----------

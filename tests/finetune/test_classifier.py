@@ -139,7 +139,7 @@ def test_a_diverging_run_stops_with_the_place_and_advice(data: Dataset, tmp_path
         ({"dropout": 1.0}, "dropout=1.0: expected"),
         ({"clip_norm": 0}, "clip_norm=0: expected"),
         ({"loss": "hinge"}, "expected cross-entropy, mse"),
-        ({"class_weight": {"moss": 2}}, "expected balanced or none"),
+        ({"class_weight": "even"}, "expected balanced, none, or a number"),
         ({"binary": "sigmoid"}, "needs two classes, the data has 3"),
         ({"warmup_epochs": 9}, "is more than epochs=3"),
     ],

@@ -13,6 +13,7 @@ from torch import nn
 from featbench.errors import FeatbenchError, UsageError
 from featbench.heads import create_head
 from featbench.heads._mlp_training import Training, hold_out
+from featbench.heads.mlp import TorchMLP
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:400].astype(np.float32), Y[:400]
@@ -290,3 +291,24 @@ def test_two_classes_have_one_score() -> None:
     head = create_head("mlp", epochs=3, batch_norm=True).fit(rows, labels)
     assert head.decision_function(rows).shape == (len(rows),)
     assert np.array_equal(head.predict(rows), (head.decision_function(rows) > 0).astype(int))
+
+
+def test_settings_are_tried_on_a_small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However wide and long it would be; and the values themselves are looked at."""
+    made: list[int] = []
+    layers = TorchMLP._layers
+
+    def noted(self: TorchMLP, width: int, classes: int) -> torch.nn.Sequential:
+        made.append(sum(p.numel() for p in layers(self, width, classes).parameters()))
+        assert self.epochs == 1
+        return layers(self, width, classes)
+
+    monkeypatch.setattr(TorchMLP, "_layers", noted)
+    head = create_head("mlp", hidden=[2**15] * 9, epochs=10**6, warmup_epochs=5, batch_norm=True)
+    assert head.get_params()["epochs"] == 10**6
+    assert made
+    assert max(made) < 100
+    with pytest.raises(UsageError, match="hidden="):
+        create_head("mlp", hidden=[2**15, 0])
+    with pytest.raises(UsageError, match="warmup_epochs=9 is more"):
+        create_head("mlp", epochs=8, warmup_epochs=9)
