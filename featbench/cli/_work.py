@@ -139,6 +139,8 @@ def finetune(
     limit: options.Limit = None,
     seed: options.Seed = None,
     split_seed: options.SplitSeed = 0,
+    precision: options.Precision = "float32",
+    activation_budget: options.ActivationBudget = None,
     device: options.Device = "auto",
     cache: options.Cache = None,
     results: options.Results = None,
@@ -169,8 +171,10 @@ def finetune(
         seed=chosen.seed,
         split_seed=split_seed,
         limit=chosen.limit,
+        precision=precision,
     )
-    run_one(run, open_session(chosen, device, quiet, strict), again, as_json)
+    session = open_session(chosen, device, quiet, strict, activation_budget=activation_budget)
+    run_one(run, session, again, as_json)
 
 
 def _training_settings(
@@ -202,6 +206,7 @@ def run_recipe(
     backbone: Annotated[
         str | None, Option(help="In place of every pretrained network of the recipe.")
     ] = None,
+    activation_budget: options.ActivationBudget = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Print the runs, do none.")] = False,
     report_to: Annotated[
         Path | None, Option("--report", help="Also write the HTML report here.")
@@ -227,7 +232,8 @@ def run_recipe(
             print(f"{number:3}  {run.data} · {run.describe()}")
         return
     folders = settle(Choice(cache=cache, results=results), remember=False)
-    session = open_session(replace(folders, said=()), device, quiet)  # a recipe says its own data
+    folders = replace(folders, said=())  # a recipe says its own data
+    session = open_session(folders, device, quiet, activation_budget=activation_budget)
     session.open_data(plan.runs)
     done = []
     for number, result in enumerate(session.run_all(plan.runs), start=1):

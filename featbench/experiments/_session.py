@@ -57,6 +57,8 @@ class Session:
         A broken image is an error.
     memory : int, optional
         Bytes that one big matrix of a head may take; by default half of what is free.
+    activation_budget : int, optional
+        As in ``FineTuneClassifier``; part of no run's identity.
     command : str
         What the user typed, for the results' provenance.
     reporter : Reporter
@@ -71,6 +73,7 @@ class Session:
         device: str = "auto",
         strict: bool = False,
         memory: int | None = None,
+        activation_budget: int | None = None,
         command: str = "",
         reporter: Reporter = SILENT,
     ) -> None:
@@ -79,6 +82,7 @@ class Session:
         self.problems: dict[str, None] = {}
         self._cache, self._device, self._strict = str(cache), device, strict
         self._command, self._reporter, self._memory = command, reporter, memory
+        self._activation_budget = activation_budget
         self._datasets: dict[tuple[Any, ...], Dataset] = {}
         self._network: tuple[tuple[Any, ...], Network] | None = None
         self._features: tuple[tuple[Any, ...], Features] | None = None
@@ -273,7 +277,7 @@ class Session:
             "seed": run.seed,
             "split_seed": run.split_seed,
             "n_per_class": run.limit,
-            "precision": run.precision if run.head or run.warm_start else "float32",
+            "precision": run.precision if run.uses_frozen_values else "float32",
         }
 
     def _fit(self, name: str, head: Head, rows: Rows) -> Head:
@@ -364,7 +368,8 @@ class Session:
             head = self._fit(run.warm_start or "", head, rows)
         model = FineTuneClassifier(
             run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
-            split_seed=run.split_seed, cache=self._cache, device=self._device,
+            split_seed=run.split_seed, precision=run.precision, cache=self._cache,
+            activation_budget=self._activation_budget, device=self._device,
             strict=self._strict, reporter=self._reporter, **run.settings,
         )  # fmt: skip
         model.fit(dataset)
@@ -386,6 +391,7 @@ class Session:
             "parameters_total": model.total_,
             "parameters_trainable": model.trainable_,
             "best_epoch": model.best_epoch_,
+            "prefix": model.inputs_.prefix,
         }
         return _Outcome(
             model.inputs_.dataset, predictions, fields, model.history_, model.inputs_.skipped

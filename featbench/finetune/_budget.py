@@ -39,8 +39,8 @@ def choose_prefix(
     network, at : Network, str
         The network, and where it is cut.
     budget : int, optional
-        Bytes that values of all images may take; by default half of the free memory, and no more
-        than half of what the disk has for this feature space.
+        Bytes that values of all images may take; by default half of the free memory, of which no
+        more may be missing in the store than half of the free disk space.
     precision : str
         Of the frozen part's forward.
     cache : Path
@@ -65,15 +65,15 @@ def choose_prefix(
     storage = storage_at(at)
     each = math.prod(network.shape_at(at)) * (2 if storage == "half" else 4)
     whole = each * sum(map(len, dataset.splits.values()))
-    place = "the features" if at == FEATURES else f"the cut ({at})"
-    size = f"values at {place}: {in_words(each)} an image, {in_words(whole)} in all"
+    block = next((block.name for block in network.blocks if block.starts_at == at), at)
+    size = f"activations at {block}: {in_words(each)} an image, {in_words(whole)} in all"
     reason = f"activation_budget is {in_words(budget)}" if budget is not None else ""
     if budget is None:
         folder = cache / spec_of(network, at, precision=precision, storage=storage).key
-        memory, disk = free_memory() // 2, _room(folder) // 2
+        memory, disk = free_memory() // 2, _room(folder)
         budget = min(memory, disk)
         scarce, where = ("memory", "") if memory <= disk else ("disk space", f" at {cache}")
-        reason = f"half of the free {scarce}{where} is {in_words(budget)}"
+        reason = f"half of the free {scarce}{where} allows {in_words(budget)}"
     if whole <= budget:
         reporter.say(size)
         return CACHED
@@ -85,13 +85,10 @@ def choose_prefix(
 
 
 def _room(folder: Path) -> int:
-    """Return the bytes that a space has or may still take.
-
-    What it holds already counts as room: else a second run would find less than the first.
-    """
+    """Return the bytes that a space holds already, and half of what its disk has left."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
     held = sum(path.stat().st_size for path in folder.glob("*.h5"))
-    return shutil.disk_usage(there).free + held
+    return held + shutil.disk_usage(there).free // 2
 
 
 def in_words(size: int) -> str:
