@@ -341,6 +341,22 @@ def test_settings_are_tuned_at_the_prompt(featbench: Command, photos: Path) -> N
     assert (done.code, "always exact" in done.err) == (2, True)
 
 
+def test_activations_have_a_budget_at_the_prompt(featbench: Command, photos: Path) -> None:
+    options = ("finetune", "--backbone", "lenet5", "--data", photos, "--epochs", 1, "--again")
+    done = featbench(*options, "--activation-budget", "1K", "--json")
+    assert done.code == 0, done.err
+    assert (
+        "activations at fc2: 240 B an image, 11.5 KB in all, but activation_budget is" in done.err
+    )
+    assert json.loads(done.out)["prefix"] == "plain"
+    done = featbench(*options, "--activation-budget", "1M", "--precision", "bfloat16", "--json")
+    assert (json.loads(done.out)["prefix"], json.loads(done.out)["precision"]) == (
+        "cached", "bfloat16"
+    )  # fmt: skip
+    done = featbench(*options, "--activation-budget", "much")
+    assert (done.code, "--activation-budget much: expected a size" in done.err) == (2, True)
+
+
 def test_every_head_is_fitted_at_once(featbench: Command, photos: Path) -> None:
     options = ("fit", "--backbone", "lenet5", "--data", photos, "--head", "all", "--json")
     done = featbench(*options)

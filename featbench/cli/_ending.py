@@ -1,5 +1,6 @@
 """What commands that compute begin and end with: a session, one run, what was left out."""
 
+import re
 import shlex
 import sys
 from collections.abc import Iterable
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from featbench.cli._console import ConsoleReporter, one_line
+from featbench.errors import UsageError
 from featbench.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -23,9 +25,15 @@ def make_reporter(quiet: bool, chosen: "Settled") -> Reporter:
 
 
 def open_session(
-    chosen: "Settled", device: str, quiet: bool, strict: bool = False, memory: int | None = None,
+    chosen: "Settled",
+    device: str,
+    quiet: bool,
+    strict: bool = False,
+    *,
+    memory: str | None = None,
+    activation_budget: str | None = None,
     tensorboard: Path | None = None,
-) -> "Session":  # fmt: skip
+) -> "Session":
     from featbench.experiments import Session
 
     return Session(
@@ -33,11 +41,22 @@ def open_session(
         results=chosen.results,
         device=device,
         strict=strict,
-        memory=memory,
+        memory=_bytes("--memory", memory),
+        activation_budget=_bytes("--activation-budget", activation_budget),
         command=shlex.join(["featbench", *sys.argv[1:]]),
         tensorboard=tensorboard,
         reporter=make_reporter(quiet, chosen),
     )
+
+
+def _bytes(option: str, text: str | None) -> int | None:
+    """Return a size such as 4G or 512M in bytes."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if found is None or float(found[1]) == 0:
+        raise UsageError(f"{option} {text}: expected a size such as 4G or 512M")
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
 def run_one(run: "Run", session: "Session", again: bool, as_json: bool) -> None:

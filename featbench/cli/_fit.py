@@ -1,7 +1,6 @@
 """The command that fits heads."""
 
 import json
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,7 +77,7 @@ def fit(
         split_seed=split_seed,
         limit=chosen.limit,
     )
-    session = open_session(chosen, device, quiet, strict, _bytes(memory))
+    session = open_session(chosen, device, quiet, strict, memory=memory)
     if head == "all":
         _run_every_head(run, approximate, session, again, as_json)
     else:
@@ -119,13 +118,3 @@ def _run_every_head(
     warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
     failed = any(result.status != "ok" for result in done)
     finish(failed or any(result.n_skipped for result in done) or bool(session.problems))
-
-
-def _bytes(text: str | None) -> int | None:
-    """Return a size such as 4G or 512M in bytes."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
-    if found is None or float(found[1]) == 0:
-        raise UsageError(f"--memory {text}: expected a size such as 4G or 512M")
-    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))

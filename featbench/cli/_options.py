@@ -60,6 +60,13 @@ Validation = Annotated[
 Memory = Annotated[
     str | None, Option(help="What one Gram matrix may take, such as 4G; else half of what is free.")
 ]
+ActivationBudget = Annotated[
+    str | None,
+    Option(
+        help="What values at the cut may take, such as 4G; over it the frozen part runs on every "
+        "batch [default: half of what is free, memory and disk]."
+    ),
+]
 Approximate = Annotated[
     bool, Option("--approximate", help="Approximate an SVM whose Gram matrix does not fit.")
 ]

@@ -139,6 +139,8 @@ def finetune(
     limit: options.Limit = None,
     seed: options.Seed = None,
     split_seed: options.SplitSeed = 0,
+    precision: options.Precision = "float32",
+    activation_budget: options.ActivationBudget = None,
     device: options.Device = "auto",
     cache: options.Cache = None,
     results: options.Results = None,
@@ -170,8 +172,11 @@ def finetune(
         seed=chosen.seed,
         split_seed=split_seed,
         limit=chosen.limit,
+        precision=precision,
     )
-    session = open_session(chosen, device, quiet, strict, tensorboard=tensorboard)
+    session = open_session(
+        chosen, device, quiet, strict, activation_budget=activation_budget, tensorboard=tensorboard
+    )
     run_one(run, session, again, as_json)
 
 
@@ -204,6 +209,7 @@ def run_recipe(
     backbone: Annotated[
         str | None, Option(help="In place of every pretrained network of the recipe.")
     ] = None,
+    activation_budget: options.ActivationBudget = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Print the runs, do none.")] = False,
     report_to: Annotated[
         Path | None, Option("--report", help="Also write the HTML report here.")
@@ -231,7 +237,9 @@ def run_recipe(
         return
     folders = settle(Choice(cache=cache, results=results), remember=False)
     folders = replace(folders, said=())  # a recipe says its own data
-    session = open_session(folders, device, quiet, tensorboard=tensorboard)
+    session = open_session(
+        folders, device, quiet, activation_budget=activation_budget, tensorboard=tensorboard
+    )
     session.open_data(plan.runs)
     done = []
     for number, result in enumerate(session.run_all(plan.runs), start=1):

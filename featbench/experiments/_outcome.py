@@ -24,6 +24,8 @@ class Conditions:
         A broken image is an error.
     memory : int, optional
         Bytes that one big matrix of a head may take; by default half of what is free.
+    activation_budget : int, optional
+        As in ``FineTuneClassifier``.
     reporter : Reporter
         Is told of progress.
     tensorboard : TensorBoard, optional
@@ -34,6 +36,7 @@ class Conditions:
     device: str = "auto"
     strict: bool = False
     memory: int | None = None
+    activation_budget: int | None = None
     reporter: Reporter = SILENT
     tensorboard: TensorBoard | None = None
 

@@ -35,6 +35,8 @@ class Result(BaseModel):
     fractions, times seconds of wall time, memory MiB. What does not apply is None: ``log_loss`` and
     ``ece`` (expected calibration error) need a method that gives probabilities; what ends in
     ``_uncalibrated`` is of the same head's ``uncalibrated_proba``, and needs one that calibrates.
+    ``prefix`` says how the frozen part below a trained block was run: ``cached``, once for each
+    image, or ``plain``, on every batch; it is empty where nothing is frozen, and for heads.
 
     Parameters
     ----------
@@ -99,6 +101,7 @@ class Result(BaseModel):
     parameters_total: int | None = None
     parameters_trainable: int | None = None
     best_epoch: int | None = None
+    prefix: str = ""
 
     published_test_accuracy: float | None = None
     published_source: str | None = None

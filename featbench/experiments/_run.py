@@ -46,7 +46,7 @@ class Run:
     limit : int, optional
         Images a class and split.
     precision : str
-        Of the forward that gives frozen features: ``float32`` or ``bfloat16``.
+        Of the forward through what is frozen: ``float32`` or ``bfloat16``.
     selection : Selection
         How a head's settings are chosen; by default they are not.
     recipe : str
@@ -101,6 +101,11 @@ class Run:
     def method(self) -> str:
         """The head's name, or ``fine-tune``."""
         return self.head or FINE_TUNE
+
+    @property
+    def uses_frozen_values(self) -> bool:
+        """Whether a frozen forward is part of it, whose precision then matters."""
+        return self.blocks not in ("all", "pixels") or self.warm_start is not None
 
     @property
     def asked_settings(self) -> dict[str, Any]:

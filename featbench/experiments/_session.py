@@ -43,6 +43,8 @@ class Session:
         A broken image is an error.
     memory : int, optional
         Bytes that one big matrix of a head may take; by default half of what is free.
+    activation_budget : int, optional
+        As in ``FineTuneClassifier``; part of no run's identity.
     command : str
         What the user typed, for the results' provenance.
     tensorboard : path, optional
@@ -59,6 +61,7 @@ class Session:
         device: str = "auto",
         strict: bool = False,
         memory: int | None = None,
+        activation_budget: int | None = None,
         command: str = "",
         tensorboard: str | Path | None = None,
         reporter: Reporter = SILENT,
@@ -66,8 +69,10 @@ class Session:
         self.store = ResultStore(Path(results))
         self.skipped: dict[str, str] = {}
         self.problems: dict[str, None] = {}
-        board = None if tensorboard is None else TensorBoard(tensorboard)
-        self._conditions = Conditions(str(cache), device, strict, memory, reporter, board)
+        self._conditions = Conditions(
+            str(cache), device, strict, memory, activation_budget, reporter,
+            None if tensorboard is None else TensorBoard(tensorboard),
+        )  # fmt: skip
         self._command, self._reporter = command, reporter
         self._datasets: dict[tuple[Any, ...], Dataset] = {}
         self._network: tuple[tuple[Any, ...], Network] | None = None
@@ -263,7 +268,7 @@ class Session:
             "seed": run.seed,
             "split_seed": run.split_seed,
             "n_per_class": run.limit,
-            "precision": run.precision if run.head or run.warm_start else "float32",
+            "precision": run.precision if run.uses_frozen_values else "float32",
         }
 
     def _provenance(self) -> dict[str, Any]:

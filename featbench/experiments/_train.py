@@ -51,7 +51,8 @@ def train(
         )
         model = FineTuneClassifier(
             run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
-            split_seed=run.split_seed, cache=conditions.cache, device=conditions.device,
+            split_seed=run.split_seed, precision=run.precision, cache=conditions.cache,
+            activation_budget=conditions.activation_budget, device=conditions.device,
             strict=conditions.strict, reporter=conditions.reporter, listeners=listeners,
             **run.settings,
         )  # fmt: skip
@@ -74,6 +75,7 @@ def train(
         "parameters_total": model.total_,
         "parameters_trainable": model.trainable_,
         "best_epoch": model.best_epoch_,
+        "prefix": model.inputs_.prefix,
     }
     return Outcome(
         model.inputs_.dataset, predictions, fields, model.history_, model.inputs_.skipped

@@ -1,5 +1,6 @@
 """Looking after the feature store: what is in it, is it whole, what can go, fewer files."""
 
+import functools
 import shutil
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from featbench.errors import DamagedCacheError, UsageError
+from featbench.extraction._half import FLOAT32, Kept
 from featbench.extraction._shard import SUFFIX, Shard, read_shard
 from featbench.extraction._store import DESCRIPTION, SHARD_BYTES, SHARD_ROWS, read_description
 from featbench.files import TEMPORARY, read_checked
@@ -47,6 +49,12 @@ class SpaceInfo:
         """The space's key: 64 hex characters."""
         return self.folder.name
 
+    @property
+    def storage(self) -> str | None:
+        """How its rows are kept; None where its description does not say."""
+        spec = self.description.get("spec")
+        return None if spec is None else spec.get("storage", FLOAT32)
+
     def describe(self) -> str:
         """Return what made it, on one line."""
         spec = self.description.get("spec", {})
@@ -54,6 +62,8 @@ class SpaceInfo:
             return "(no description)"
         words = [spec["network"], f"weights {spec['weights_sha256'][:8]}", spec["layer"]]
         words += [spec[name] for name in ("pooling", "view") if spec[name] != "none"]
+        if self.storage != FLOAT32:
+            words.append(f"kept in {self.storage}")
         return " · ".join([*words, spec["precision"], str(self.description.get("engine", ""))])
 
 
@@ -121,7 +131,7 @@ def verify(cache: Path) -> Iterator[str]:
         shapes = set()
         for path in space.shards:
             try:
-                shapes.add(read_shard(path).rows.shape[1:])
+                shapes.add(read_shard(path, storage=space.storage).rows.shape[1:])
             except DamagedCacheError as damage:
                 yield str(damage)
         if len(shapes) > 1:
@@ -184,7 +194,8 @@ def compact(cache: Path) -> tuple[int, int]:
     """
     before = after = 0
     for space in spaces(cache):
-        small = [(path, shard) for path in space.shards if _is_small(shard := read_shard(path))]
+        read = functools.partial(read_shard, storage=space.storage)
+        small = [(path, shard) for path in space.shards if _is_small(shard := read(path))]
         before += len(space.shards)
         after += len(space.shards)
         if len(small) < 2:
@@ -220,5 +231,5 @@ def _merged(shards: list[Shard]) -> Shard:
     views = np.concatenate([shard.views for shard in shards])
     _, first = np.unique(np.rec.fromarrays([images, views]), return_index=True)
     first.sort()
-    rows = np.concatenate([shard.rows for shard in shards])
-    return Shard(rows[first], images[first], views[first], sum(s.seconds for s in shards))
+    rows = Kept.joined([shard.kept for shard in shards])
+    return Shard.of(rows[first], images[first], views[first], sum(s.seconds for s in shards))

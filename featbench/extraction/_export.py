@@ -12,6 +12,7 @@ import numpy as np
 from featbench.errors import FeatbenchError, UsageError
 from featbench.extraction._cache import SpaceInfo
 from featbench.extraction._features import Features
+from featbench.extraction._half import Kept
 from featbench.extraction._shard import read_shard
 from featbench.files import write_whole
 
@@ -61,18 +62,19 @@ def export_space(space: SpaceInfo, path: Path) -> int:
     space : SpaceInfo
         Which.
     path : Path
-        A .h5, .npz or .parquet file: ``X``, ``image`` (the sha256 of the content), ``view``.
+        A .h5, .npz or .parquet file: ``X`` (float32; of a half space float16, but float32 where a
+        row needs bfloat16), ``image`` (the sha256 of the content), ``view``.
 
     Raises
     ------
     FeatbenchError
         When a shard is damaged, the space is empty, or the file cannot be written.
     """
-    shards = [read_shard(shard) for shard in space.shards]
+    shards = [read_shard(shard, storage=space.storage) for shard in space.shards]
     if not shards:
         raise FeatbenchError(f"{space.folder}: holds no rows")
     columns: Columns = {
-        "X": np.concatenate([shard.rows for shard in shards]),
+        "X": Kept.joined([shard.kept for shard in shards]).numbers(),
         "image": [name.decode() for shard in shards for name in shard.images],
         "view": np.concatenate([shard.views for shard in shards]),
     }

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from featbench.datasets import Dataset, Picture, use_index
 from featbench.errors import FeatbenchError, UsageError
 from featbench.extraction._device import choose_device
 from featbench.extraction._features import Features, FeatureSplit
+from featbench.extraction._half import FLOAT32, Kept
 from featbench.extraction._pipeline import Decoder, Item, Pixels, batches
 from featbench.extraction._pooling import pooling_for, row_shape
 from featbench.extraction._skipped import record_skipped
@@ -66,6 +66,7 @@ def extract_layers(
     augment: str = NO_AUGMENTATION,
     view_seed: int = 0,
     precision: str = "float32",
+    storage: str = FLOAT32,
     engine: str | None = None,
     batch: int | None = None,
     device: str = "auto",
@@ -95,6 +96,9 @@ def extract_layers(
         Another seed gives other views.
     precision : str
         ``float32``, or ``bfloat16`` for speed.
+    storage : str
+        How rows are kept: ``float32``; or ``half``: float16, and bfloat16 for a row with a number
+        that float16 cannot hold. Rows just computed are rounded as stored ones.
     engine : str, optional
         How to run it; by default the one its space began with, else the fastest that agrees.
     batch : int, optional
@@ -143,6 +147,7 @@ def extract_layers(
             precision=precision,
             view=augmentation.recipe,
             view_seed=view_seed if augmentation.recipe != NO_AUGMENTATION else 0,
+            storage=storage,
         )
         shape = functools.partial(row_shape, network, layer, how)
         work.open(FeatureSpace(Path(cache), spec, shape, reporter), rows)
@@ -260,10 +265,10 @@ class _Work:
             try:
                 for keys, pixels in self._batches(items, engine):
                     for number, rows in enumerate(engine(pixels)):
-                        writers[number].add(keys, rows)
+                        kept = writers[number].add(keys, rows)
                         if (held := self.held[number].rows) is not None:
                             images = [self.place[content] for content, _ in keys]
-                            held[images, [view for _, view in keys]] = rows
+                            held[images, [view for _, view in keys]] = kept
                     bar.advance(len(keys))
             finally:  # also on Ctrl-C: what was computed stays computed
                 for writer in writers:
@@ -295,13 +300,11 @@ def _by_content(dataset: Dataset) -> dict[str, Picture]:
     }
 
 
-def _splits(
-    dataset: Dataset, held: NDArray[np.float32], place: dict[str, int]
-) -> dict[str, FeatureSplit]:
-    rows = held if held.shape[1] > 1 else held[:, 0]
+def _splits(dataset: Dataset, held: Kept, place: dict[str, int]) -> dict[str, FeatureSplit]:
+    rows = held if held.wide.shape[1] > 1 else held[:, 0]
     return {
         name: FeatureSplit(
-            rows[_as_slice([place[d] for d in split.digests])], split.labels, split.ids
+            rows[_as_slice([place[d] for d in split.digests])].numbers(), split.labels, split.ids
         )
         for name, split in dataset.splits.items()
     }

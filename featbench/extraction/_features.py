@@ -1,6 +1,7 @@
 """What an extraction returns: rows by split, and what they cost."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +17,15 @@ class FeatureSplit:
     Parameters
     ----------
     X : ndarray of float32, shape (n, d), (n, ...), or (n, views, ...) for more than one view
-        One row an image.
+        One row an image. Of a half space float16; but float32 where a row of the split needs
+        bfloat16.
     y : ndarray of int64, shape (n,)
         Labels, indices into the data set's classes.
     ids : tuple of str
         The images' ids.
     """
 
-    X: NDArray[np.float32]
+    X: NDArray[Any]
     y: NDArray[np.int64]
     ids: tuple[str, ...]
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from featbench.datasets import decoder_version
+from featbench.extraction._half import FLOAT32, check_storage
 from featbench.networks import FEATURES, Network
 
 FORMAT = 1
@@ -32,7 +33,9 @@ class FeatureSpec:
     exif : str
         What is done about EXIF orientation.
     precision : str
-        Of the forward pass; rows are kept as float32.
+        Of the forward pass.
+    storage : str
+        How rows are kept: ``float32``; or ``half``, 16 bits a value (see ``_half.py``).
     view : str
         The augmentation recipe; ``none`` for the image itself.
     view_seed : int
@@ -52,15 +55,23 @@ class FeatureSpec:
     view: str = "none"
     view_seed: int = 0
     format: int = FORMAT
+    storage: str = FLOAT32
 
     @property
     def key(self) -> str:
         """The sha256 of the description as sorted JSON: 64 hex characters."""
-        return key_of(asdict(self))
+        return key_of(self._plain())
 
     def as_json(self) -> str:
         """Return the description as JSON with sorted keys."""
-        return _as_json(asdict(self))
+        return _as_json(self._plain())
+
+    def _plain(self) -> dict[str, Any]:
+        """Leave out ``storage`` where it is float32: spaces and models of before go on."""
+        plain = asdict(self)
+        if self.storage == FLOAT32:
+            del plain["storage"]
+        return plain
 
 
 def key_of(description: dict[str, Any]) -> str:
@@ -80,6 +91,7 @@ def spec_of(
     precision: str = "float32",
     view: str = "none",
     view_seed: int = 0,
+    storage: str = FLOAT32,
 ) -> FeatureSpec:
     """Describe what a network's forward up to a layer gives.
 
@@ -89,7 +101,7 @@ def spec_of(
         The frozen network.
     layer : str
         One of its ``layers``.
-    pooling, precision, view, view_seed
+    pooling, precision, view, view_seed, storage
         As in ``FeatureSpec``.
     """
     return FeatureSpec(
@@ -102,4 +114,5 @@ def spec_of(
         precision=precision,
         view=view,
         view_seed=view_seed,
+        storage=check_storage(storage),
     )

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featbench.errors import DamagedCacheError, FeatbenchError
+from featbench.extraction._half import DTYPES, Kept
 from featbench.extraction._shard import SUFFIX, Shard, read_shard
 from featbench.extraction._spec import FeatureSpec, key_of
 from featbench.files import write_whole
@@ -38,15 +39,16 @@ class Found:
 
     Parameters
     ----------
-    rows : ndarray of float32, shape (n, views, ...), or None
-        In the order asked for; rows that are not there are undefined. None when not asked for.
+    rows : Kept or None
+        Of shape (n, views), in the order asked for; rows that are not there are undefined. None
+        when not asked for.
     present : ndarray of bool, shape (n, views)
         Which rows are there.
     seconds : float
         What computing the present rows once took.
     """
 
-    rows: NDArray[np.float32] | None
+    rows: Kept | None
     present: NDArray[np.bool_]
     seconds: float
 
@@ -127,7 +129,7 @@ class FeatureSpace:
             False looks only which rows are there.
         """
         shape = (len(images), views)
-        held = np.empty((*shape, *self.row_shape), np.float32) if rows else None
+        held = Kept.empty(shape, self.row_shape, self.spec.storage) if rows else None
         found = Found(held, np.zeros(shape, bool), 0.0)
         wanted = np.array(images, dtype="S64")
         order = np.argsort(wanted)
@@ -137,7 +139,7 @@ class FeatureSpace:
             fits = (wanted[asked] == shard.images) & (shard.views == view)
             use = np.flatnonzero(fits & ~found.present[asked, view])
             if found.rows is not None:
-                found.rows[asked[use], view[use]] = shard.rows[use]
+                found.rows[asked[use], view[use]] = shard.kept[use]
             found.present[asked[use], view[use]] = True
             found.seconds += shard.seconds * len(use) / max(1, len(shard.images))
         return found
@@ -153,7 +155,7 @@ class FeatureSpace:
 
     def _read(self, path: Path, with_rows: bool) -> Shard | None:
         try:
-            return read_shard(path, self.row_shape, with_rows=with_rows)
+            return read_shard(path, self.row_shape, storage=self.spec.storage, with_rows=with_rows)
         except FileNotFoundError:  # compacted or pruned by another process: its rows are elsewhere
             return None
         except DamagedCacheError as damage:
@@ -223,25 +225,33 @@ class ShardWriter:
 
     def __init__(self, space: FeatureSpace, batch: int, begun: float) -> None:
         self._space, self._begun = space, begun
-        bytes_a_row = 4 * math.prod(space.row_shape)
+        bytes_a_row = DTYPES[space.spec.storage].itemsize * math.prod(space.row_shape)
         most = max(batch, min(SHARD_ROWS, SHARD_BYTES // max(1, bytes_a_row)))
-        self._rows = np.empty((most, *space.row_shape), np.float32)
+        self._rows = Kept.empty((most,), space.row_shape, space.spec.storage)
         self._keys: list[tuple[str, int]] = []
 
-    def add(self, keys: Sequence[tuple[str, int]], rows: NDArray[np.float32]) -> None:
-        """Take rows with their images and views; write a shard when it is full or due."""
+    def add(self, keys: Sequence[tuple[str, int]], rows: NDArray[np.float32]) -> Kept:
+        """Take rows with their images and views; write a shard when it is full or due.
+
+        Returns
+        -------
+        Kept
+            The rows as they will be read: those just computed are no finer than stored ones.
+        """
+        kept = Kept.of(rows, self._space.spec.storage)
         if len(self._keys) + len(keys) > len(self._rows):
             self.close_shard()
-        self._rows[len(self._keys) : len(self._keys) + len(keys)] = rows
+        self._rows[len(self._keys) : len(self._keys) + len(keys)] = kept
         self._keys += keys
         due = time.perf_counter() - self._begun > SHARD_SECONDS
         if due or len(self._keys) == len(self._rows):
             self.close_shard()
+        return kept
 
     def close_shard(self) -> None:
         """Write what was collected, if anything; raises FeatbenchError when the disk refuses."""
         if self._keys:
-            shard = Shard(
+            shard = Shard.of(
                 self._rows[: len(self._keys)],
                 np.array([image for image, _ in self._keys], dtype="S64"),
                 np.array([view for _, view in self._keys], dtype=np.int32),

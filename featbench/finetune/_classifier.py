@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from featbench.datasets import Dataset, Split, with_validation
 from featbench.errors import UsageError
 from featbench.extraction import choose_device
+from featbench.finetune._budget import PLAIN, choose_prefix
 from featbench.finetune._history import Listener
 from featbench.finetune._inputs import Inputs, load_inputs
 from featbench.finetune._last_layers import LinearHead, put_last_layers, start_from
@@ -47,6 +48,11 @@ class_weight, loss, binary, hidden, dropout
         and as many threads are identical to the byte.
     split_seed : int
         Decides the validation images where the data set has none of its own.
+    precision : str
+        Of the frozen part's forward: ``float32``, or ``bfloat16`` for speed.
+    activation_budget : int, optional
+        Bytes that values at the cut may take, in memory and on disk; by default half of what is
+        free. Over it the frozen part is run on every batch of every epoch.
     cache : path
         The feature store; the frozen part runs once for each image.
     device : str
@@ -81,7 +87,7 @@ class_weight, loss, binary, hidden, dropout
     total_, trainable_ : int
         Numbers of parameters.
     inputs_ : Inputs
-        The data set without broken images, and what running the frozen part cost.
+        The data set without broken images, how the frozen part was run, and what that cost.
     """
 
     def __init__(
@@ -115,6 +121,8 @@ class_weight, loss, binary, hidden, dropout
         warm_start: LinearHead | None = None,
         seed: int = 0,
         split_seed: int = 0,
+        precision: str = "float32",
+        activation_budget: int | None = None,
         cache: str | Path = "cache",
         device: str = "auto",
         strict: bool = False,
@@ -149,6 +157,8 @@ class_weight, loss, binary, hidden, dropout
         self.warm_start = warm_start
         self.seed = seed
         self.split_seed = split_seed
+        self.precision = precision
+        self.activation_budget = activation_budget
         self.cache = cache
         self.device = device
         self.strict = strict
@@ -179,7 +189,16 @@ class_weight, loss, binary, hidden, dropout
         self.at_ = self.network_.place_of(self.blocks)
         self.cut_ = self.network_.first_trained(self.blocks)
         self.total_, self.trainable_ = self.network_.parameters(self.blocks)
-        self.inputs_ = self._inputs(dataset, self.strict)
+        prefix = choose_prefix(
+            dataset,
+            self.network_,
+            self.at_,
+            budget=self.activation_budget,
+            precision=self.precision,
+            cache=Path(self.cache),
+            reporter=self.reporter,
+        )
+        self.inputs_ = self._inputs(dataset, prefix, self.strict)
         _check_enough(self.inputs_.dataset, schedule.needs_validation)
         if self.warm_start is not None:
             start_from(self.warm_start, self.network_)
@@ -201,11 +220,13 @@ class_weight, loss, binary, hidden, dropout
         self.classes_ = np.arange(classes)
         return self
 
-    def _inputs(self, dataset: Dataset, strict: bool) -> Inputs:
+    def _inputs(self, dataset: Dataset, prefix: str, strict: bool) -> Inputs:
         return load_inputs(
             dataset,
             self.network_,
             self.at_,
+            prefix,
+            precision=self.precision,
             cache=str(self.cache),
             device=self.device,
             strict=strict,
@@ -213,6 +234,7 @@ class_weight, loss, binary, hidden, dropout
         )
 
     def _prepare(self, device: torch.device) -> Any:
+        """Return what turns a batch as it is held into the trained part's input."""
         network: Network = self.network_
 
         def pixels(batch: torch.Tensor) -> torch.Tensor:
@@ -220,9 +242,21 @@ class_weight, loss, binary, hidden, dropout
 
         def activations(batch: torch.Tensor) -> torch.Tensor:
             layout = torch.channels_last if batch.ndim == 4 else torch.contiguous_format
-            return batch.to(device, memory_format=layout)
+            return batch.to(device).to(torch.float32, memory_format=layout)
 
-        return pixels if self.at_ == PIXELS else activations
+        if self.at_ == PIXELS:
+            return pixels
+        if self.inputs_.prefix != PLAIN:
+            return activations
+        prefix = network.cut(self.at_).prefix.to(device).to(memory_format=torch.channels_last)
+        half = self.precision == "bfloat16"
+
+        def run(batch: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=half):
+                value: torch.Tensor = prefix(pixels(batch)).float()
+            return value
+
+        return run
 
     def _ask(self, split: Split, strict: bool) -> tuple[NDArray[np.float64], Split]:
         """Return probabilities, and the split of the images that could be decoded."""
@@ -231,7 +265,8 @@ class_weight, loss, binary, hidden, dropout
         if name is not None:
             inputs, kept = self.inputs_.tensors[name], split
         else:
-            found = self._inputs(self.inputs_.dataset.with_splits({"asked": split}), strict)
+            asked = self.inputs_.dataset.with_splits({"asked": split})
+            found = self._inputs(asked, self.inputs_.prefix, strict)
             inputs, kept = found.tensors["asked"], found.dataset.splits["asked"]
         chances: NDArray[np.float64] = self._trainer.probabilities(inputs).numpy()
         return chances, kept

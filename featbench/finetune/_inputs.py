@@ -9,7 +9,8 @@ import torch
 from featbench.datasets import Dataset, Split
 from featbench.errors import FeatbenchError
 from featbench.extraction import Decoder, Item, batches, extract
-from featbench.networks import PIXELS, Network
+from featbench.finetune._budget import CACHED, storage_at
+from featbench.networks import Network
 from featbench.progress import Reporter
 
 
@@ -22,41 +23,63 @@ class Inputs:
     dataset : Dataset
         Without the images that could not be decoded.
     tensors : dict of str to Tensor
-        Values at the cut (n, ...) float32, or pixels (n, height, width, channels) uint8.
+        Values at the cut (n, ...), or pixels (n, height, width, channels) uint8. Values are
+        float16; float32 at the features, and where a row of the split does not fit float16.
     skipped : tuple of (str, str)
         Id and reason for every image that cannot be decoded.
     costs : dict
-        ``extract_seconds``, ``extract_seconds_cold``, ``rows_computed``, ``rows_cached``.
+        ``extract_seconds``, ``extract_seconds_cold``, ``rows_computed``, ``rows_cached``; and
+        ``engine``, where one ran the frozen part.
+    prefix : str
+        How the frozen part is run, as ``choose_prefix`` says.
     """
 
     dataset: Dataset
     tensors: dict[str, torch.Tensor]
     skipped: tuple[tuple[str, str], ...]
     costs: dict[str, Any]
+    prefix: str
 
 
 def load_inputs(
     dataset: Dataset,
     network: Network,
     at: str,
+    prefix: str,
     *,
+    precision: str,
     cache: str,
     device: str,
     strict: bool,
     reporter: Reporter,
 ) -> Inputs:
-    """Return what the part of ``network`` above the cut ``at`` takes.
+    """Return what the part of ``network`` above the cut ``at`` takes, or what that is made from.
 
-    The frozen part runs once for each image, through the feature store; where nothing is frozen the
-    decoded pixels themselves are held in memory.
+    Parameters
+    ----------
+    dataset : Dataset
+        The images.
+    network : Network
+        Of which what lies below ``at`` is frozen.
+    at : str
+        A place of it, or ``pixels``.
+    prefix : str
+        As ``choose_prefix`` says: ``cached`` values come through the feature store, where each
+        image is run once; else the decoded pixels are held in memory.
+    precision : str
+        Of the frozen part's forward: ``float32`` or ``bfloat16``.
+    cache, device, strict, reporter
+        As in ``extract``.
     """
-    if at == PIXELS:
-        return _pixels(dataset, network, strict, reporter)
+    if prefix != CACHED:
+        return _pixels(dataset, network, prefix, strict, reporter)
     found = extract(
         dataset,
         network,
         layer=at,
         pooling="none",
+        precision=precision,
+        storage=storage_at(at),
         cache=cache,
         device=device,
         strict=strict,
@@ -71,11 +94,15 @@ def load_inputs(
             "extract_seconds_cold": found.seconds_cold,
             "rows_computed": found.rows_computed,
             "rows_cached": found.rows_cached,
+            "engine": found.engine,
         },
+        prefix,
     )
 
 
-def _pixels(dataset: Dataset, network: Network, strict: bool, reporter: Reporter) -> Inputs:
+def _pixels(
+    dataset: Dataset, network: Network, prefix: str, strict: bool, reporter: Reporter
+) -> Inputs:
     tensors, kept, skipped = {}, {}, []
     for name, split in dataset.splits.items():
         tensors[name], rows, broken = _decode_all(split, network, f"decode {name}", reporter)
@@ -86,7 +113,7 @@ def _pixels(dataset: Dataset, network: Network, strict: bool, reporter: Reporter
         raise FeatbenchError(f"{dataset.source}: {first} cannot be decoded ({reason})")
     costs = dict.fromkeys(("extract_seconds", "extract_seconds_cold"), 0.0)
     costs |= dict.fromkeys(("rows_computed", "rows_cached"), 0)
-    return Inputs(dataset.with_splits(kept), tensors, tuple(skipped), costs)
+    return Inputs(dataset.with_splits(kept), tensors, tuple(skipped), costs, prefix)
 
 
 def _decode_all(

@@ -232,3 +232,29 @@ def test_calibration_error_by_hand() -> None:
     right = np.array([True, True, True, False])
     assert _metrics.calibration_error(confidence, right) == pytest.approx((0.1 + 0.1) / 4)
     assert _metrics.calibration_error(np.ones(5), np.ones(5, bool)) == 0
+
+
+def test_the_budget_is_no_part_of_a_run_and_the_way_taken_is_recorded(
+    photos: Path, tmp_path: Path
+) -> None:
+    run = Run(str(photos), "lenet5", blocks=1, settings={"epochs": 1, "select": "last"})
+    plain = Session(cache=tmp_path / "c", results=tmp_path / "r1", activation_budget=1).run(run)
+    cached = Session(cache=tmp_path / "c", results=tmp_path / "r2").run(run)
+    assert plain.run_id == cached.run_id
+    assert (plain.prefix, cached.prefix) == ("plain", "cached")
+    assert (plain.rows_computed, cached.rows_computed) == (0, 48)
+    assert cached.engine
+    assert session(tmp_path).run(head_run(photos)).prefix == ""
+
+
+def test_precision_counts_where_something_is_frozen(photos: Path, tmp_path: Path) -> None:
+    how: Any = {"data": str(photos), "network": "lenet5", "settings": {"epochs": 1}}
+    results = {
+        (blocks, precision): session(tmp_path).run(Run(**how, blocks=blocks, precision=precision))
+        for blocks in (1, "all") for precision in ("float32", "bfloat16")
+    }  # fmt: skip
+    assert results[1, "bfloat16"].precision == "bfloat16"
+    assert results[1, "bfloat16"].engine.endswith("bfloat16")
+    assert results[1, "float32"].run_id != results[1, "bfloat16"].run_id
+    assert results["all", "bfloat16"].precision == "float32"  # nothing runs in it
+    assert results["all", "float32"].run_id == results["all", "bfloat16"].run_id

@@ -33,6 +33,7 @@ CHANGED: dict[str, Any] = {
     "view": "rotate",
     "view_seed": 1,
     "format": 2,
+    "storage": "half",
 }
 STEPS: dict[str, Any] = {
     "resize": (33, 33),
@@ -67,6 +68,7 @@ NOT_IN_THE_KEY = {
 }  # fmt: skip
 IN_THE_KEY = {
     "pooling": "pooling", "precision": "precision", "augment": "view", "view_seed": "view_seed",
+    "storage": "storage",
     "views": "",  # how many views there are is in no row: each has its number
 }  # fmt: skip
 
