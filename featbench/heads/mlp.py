@@ -259,16 +259,7 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
     ) -> Iterator[tuple[int, int, Trial]]:
         """Yield (core, fold, trial): the rows to score on choose each one's number of epochs.
 
-        Parameters
-        ----------
-        cores : sequence of TorchMLP
-            Unfitted; they stay so.
-        rows : ndarray, shape (n, d)
-            Rows to fit on and to score on.
-        y : ndarray, shape (n,)
-            Labels.
-        folds : sequence of (ndarray of int, ndarray of int)
-            Rows to fit on and rows to score on.
+        The arguments are those of ``one_by_one``.
         """
         for number, (kept, held) in enumerate(folds):
             known = held[np.isin(y[held], y[kept])]  # a loss needs a label that was seen
