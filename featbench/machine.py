@@ -71,6 +71,14 @@ def peak_memory_mb() -> float:
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
+_CGROUP = Path("/sys/fs/cgroup")
+_ACCOUNTS = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat",
+     "total_inactive_file"),
+)  # fmt: skip
+"""Of cgroup v2 and v1: the limit, what is used, its parts, and the part that can be had back."""
+
 _memory_limits: list[int] = []
 
 
@@ -94,16 +102,26 @@ def memory_limit() -> int:
 
 def free_memory() -> int:
     """Return how many bytes this process may still take: of the machine's, and of its cgroup's."""
-    free = [_available()]
-    group = Path("/sys/fs/cgroup")
+    return min(_available(), *(_left_in(_CGROUP, names) for names in _ACCOUNTS))
+
+
+def _left_in(folder: Path, names: tuple[str, str, str, str]) -> int:
+    """Return the bytes left in a cgroup; a great many where it has no limit or is not there.
+
+    Files that were read lie in memory as the group's, and the kernel drops those that were not
+    read lately when it needs the room (``inactive_file``): they count as free, as for the machine.
+    """
+    limit, used, counts, idle = names
     try:
-        most = (group / "memory.max").read_text().strip()
-        used = int((group / "memory.current").read_text())
-        if most != "max":
-            free.append(max(0, int(most) - used))
+        most = (folder / limit).read_text().strip()
+        if most == "max":
+            return sys.maxsize
+        taken = int((folder / used).read_text())
+        lines = map(str.split, (folder / counts).read_text().splitlines())
+        files = next((int(count) for name, count in lines if name == idle), 0)
+        return max(0, int(most) - max(0, taken - files))
     except (OSError, ValueError):
-        pass  # no such limit
-    return min(free)
+        return sys.maxsize
 
 
 def _available() -> int:

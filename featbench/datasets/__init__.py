@@ -8,12 +8,18 @@ from featbench.datasets._given import GIVEN, given_images
 from featbench.datasets._index import use_index
 from featbench.datasets._load import data_root, load_dataset
 from featbench.datasets._registry import DATASETS, register_dataset
-from featbench.datasets._splits import settle_splits, split_off, with_validation
+from featbench.datasets._splits import (
+    VALIDATION_SHARE,
+    settle_splits,
+    split_off,
+    with_validation,
+)
 
 __all__ = [
     "DATASETS",
     "GIVEN",
     "SPLIT_NAMES",
+    "VALIDATION_SHARE",
     "Audit",
     "Dataset",
     "Picture",

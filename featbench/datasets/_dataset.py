@@ -180,7 +180,7 @@ class Dataset:
         Parameters
         ----------
         by_class : mapping
-            A key is a class's name; or, where no class has such a name, its label, a number or text.
+            A key is a class's name; or its label, a number or text that is no class's name.
 
         Raises
         ------

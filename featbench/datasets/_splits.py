@@ -14,6 +14,7 @@ D = TypeVar("D", bound=Dataset)
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.2
+"""Of each class of train, held out to choose on where the source has no val split."""
 
 
 def _position(key: str, purpose: str, seed: int) -> float:

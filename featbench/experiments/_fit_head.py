@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from featbench.errors import UsageError
+from featbench.experiments._blame import blaming
 from featbench.experiments._outcome import Conditions, Outcome
 from featbench.experiments._result import Predictions
 from featbench.experiments._rows import Rows
@@ -35,15 +36,19 @@ def fit(name: str, head: Head, rows: Rows, reporter: Reporter) -> Head:
     Raises
     ------
     UsageError
-        When fewer than two classes have rows, or memory does not suffice.
+        When fewer than two classes have rows, memory does not suffice, or numbers fail on such
+        rows.
     """
     if len(np.unique(rows.train.y)) < 2:
         raise UsageError(f"{rows.dataset.source}: fewer than two classes have training "
                          f"{rows.dataset.item}s that can be read; add some")  # fmt: skip
     _say_memory(name, head, rows, reporter)
-    with warnings.catch_warnings(record=True) as told:
+    known: dict[str, Any] = {"validation": _chosen_by(head, rows)}
+    if (groups := rows.dataset.train.groups) is not None:
+        known["groups"] = np.array(groups, dtype=object)
+    with warnings.catch_warnings(record=True) as told, blaming(name, rows):
         warnings.simplefilter("always")
-        fitted: Head = head.fit(rows.train.X, rows.train.y, _chosen_by(head, rows))
+        fitted: Head = head.fit(rows.train.X, rows.train.y, **known)
     for text in dict.fromkeys(str(one.message).splitlines()[0] for one in told):
         reporter.say(f"{name}: {text}")
     return fitted
@@ -117,8 +122,9 @@ def _fit_head(run: Run, settings: dict[str, Any], rows: Rows, reporter: Reporter
     if run.selection.tune:
         _say_memory(run.method, create_head(run.method, **settings), rows, reporter)
         fixed = {k: settings[k] for k in (*run.settings, "random_state") if k in settings}
-        chosen = choose(run.selection, run.method, fixed, rows, seed=run.seed,
-                        split_seed=run.split_seed, reporter=reporter)  # fmt: skip
+        with blaming(run.method, rows):
+            chosen = choose(run.selection, run.method, fixed, rows, seed=run.seed,
+                            split_seed=run.split_seed, reporter=reporter)  # fmt: skip
         head, rows = chosen.head, with_validation_rows(rows)
         found["settings"], found["given"] = run.chosen_settings(head)
         found["ledger"] = [run.with_names(one.record()) for one in chosen.candidates]
@@ -127,10 +133,11 @@ def _fit_head(run: Run, settings: dict[str, Any], rows: Rows, reporter: Reporter
         head = create_head(run.method, **settings)
     head = fit(run.method, head, rows, reporter)
     fitted = time.perf_counter()
-    predictions = {
-        side: _ask(head, part, len(rows.dataset.classes))
-        for side, part in rows.parts.items() if len(part.y)
-    }  # fmt: skip
+    with blaming(run.method, rows):
+        predictions = {
+            side: _ask(head, part, len(rows.dataset.classes))
+            for side, part in rows.parts.items() if len(part.y)
+        }  # fmt: skip
     trainable = head.parameter_count()
     backbone = rows.backbone_parameters
     fields = {

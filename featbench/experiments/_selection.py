@@ -5,19 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from featbench.datasets import Split, split_off
+from featbench.datasets import VALIDATION_SHARE, Split, split_off
 from featbench.errors import UsageError
 from featbench.experiments._rows import Rows
 from featbench.extraction import FeatureSplit
-from featbench.heads import Candidate, Head, best_of, refitted, search_space, tune
+from featbench.heads import Candidate, Fold, Head, best_of, refitted, search_space, tune
 from featbench.progress import Reporter
-
-Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
-SHARE = 0.2
-"""Of each class of train, held out to choose on where the source has no val split."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +158,7 @@ def _folds(selection: Selection, rows: Rows, pool: Rows, split_seed: int) -> lis
     elif selection.validation is None and own < len(everything):
         folds = [(everything[:own], everything[own:])]
     else:
-        share = SHARE if selection.validation is None else selection.validation
+        share = VALIDATION_SHARE if selection.validation is None else selection.validation
         _, taken = split_off(split, share, seed=split_seed, purpose="val")
         is_taken = np.isin(np.array(split.ids, dtype=object), np.array(taken.ids, dtype=object))
         folds = [(everything[~is_taken], everything[is_taken])]

@@ -4,12 +4,14 @@ from featbench.heads._base import HEADS, Head, create_head, register_head
 from featbench.heads._kernel_svc import KernelSVC
 from featbench.heads._saved import FileNote, load_head, save_head
 from featbench.heads._softmax import SoftmaxRegression, softmax_path
+from featbench.heads._trials import Fold
 from featbench.heads._tune import Candidate, best_of, left_to_search, refitted, search_space, tune
 
 __all__ = [
     "HEADS",
     "Candidate",
     "FileNote",
+    "Fold",
     "Head",
     "KernelSVC",
     "SoftmaxRegression",

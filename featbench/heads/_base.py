@@ -23,7 +23,12 @@ from featbench.errors import UsageError, did_you_mean
 from featbench.heads._arrays import check_names
 from featbench.heads._calibration import CALIBRATIONS, Calibration, softmax
 from featbench.heads._class_weight import check_class_weight
-from featbench.heads._out_of_fold import calibration_scores, out_of_fold_scores, stratified_folds
+from featbench.heads._out_of_fold import (
+    calibration_scores,
+    grouped_folds,
+    out_of_fold_scores,
+    stratified_folds,
+)
 from featbench.registry import Registry
 
 _FLOATS = [np.float32, np.float64]
@@ -51,7 +56,8 @@ class Head(ClassifierMixin, BaseEstimator):
     them) and a ``_core`` that makes the classifier proper.
 
     With ``calibrate`` its scores become probabilities by what is fitted on out-of-fold scores of
-    the training rows: five fits, each without a fifth of the rows, score what they have not seen;
+    the training rows: five fits, each without a fifth of the rows (of the groups, where ``fit`` is
+    given such), score what they have not seen;
     then one fit on all rows is the classifier that stays. Labels are its own, as without; of two
     classes that are nearly equal the other may have the higher probability.
 
@@ -133,6 +139,7 @@ class Head(ClassifierMixin, BaseEstimator):
         X: ArrayLike,
         y: ArrayLike,
         validation: tuple[ArrayLike, ArrayLike] | None = None,
+        groups: ArrayLike | None = None,
     ) -> Self:
         """Fit preprocessing and classifier.
 
@@ -144,12 +151,15 @@ class Head(ClassifierMixin, BaseEstimator):
             Labels; at least two different ones.
         validation : (X, y), optional
             Rows to choose an epoch by, for heads that do; others leave them alone.
+        groups : array, shape (n,), optional
+            What must stay together (rows of one patient, one video): wherever rows are held out,
+            for calibration or to choose an epoch by, the whole of a group is.
 
         Raises
         ------
         ValueError
-            When shapes differ, a value is not finite, there is only one class, or ``calibrate``
-            is asked for and no class has two rows.
+            When shapes differ, a value is not finite, before or after preprocessing, there is only
+            one class, or ``calibrate`` is asked for and no class has two rows (groups).
         """
         X, y = validate_data(self, X, y, dtype=_FLOATS)
         check_classification_targets(y)
@@ -164,41 +174,57 @@ class Head(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"calibrate={self.calibrate!r}: expected {', '.join(CALIBRATIONS)}, or None"
             )
+        if groups is not None:
+            groups = column_or_1d(groups)
+            check_consistent_length(X, groups)
         core = self._core_for(np.asarray(y))  # once: what is calibrated is what is kept
         if self.calibrate is not None:
-            self.calibration_ = self._fit_calibration(core, X, y)
-        self.preprocess_, self.core_ = self._fit_on(core, X, y, validation)
+            self.calibration_ = self._fit_calibration(core, X, y, groups)
+        self.preprocess_, self.core_ = self._fit_on(core, X, y, groups, validation)
         return self
 
     def _fit_on(
-        self, core: Any, X: Any, y: Any, validation: tuple[ArrayLike, ArrayLike] | None = None
+        self,
+        core: Any,
+        X: Any,
+        y: Any,
+        groups: Any,
+        validation: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> tuple[Any, Any]:
         preprocess, core = self.preprocessor(), clone(core)
-        rows, chosen_by = preprocess.fit_transform(X), {}
+        rows, chosen_by = self._finite(preprocess.fit_transform(X)), {}
+        if groups is not None and has_fit_parameter(core, "groups"):
+            chosen_by["groups"] = groups
         if validation is not None and has_fit_parameter(core, "validation"):
             others = validate_data(self, validation[0], reset=False, dtype=_FLOATS)
             labels = column_or_1d(validation[1])
             check_consistent_length(others, labels)
-            chosen_by["validation"] = preprocess.transform(others), labels
+            chosen_by["validation"] = self._finite(preprocess.transform(others)), labels
         return preprocess, core.fit(rows, y, **chosen_by)
 
-    def _fit_calibration(self, core: Any, X: Any, y: Any) -> Calibration:
+    def _finite(self, rows: NDArray[Any]) -> NDArray[Any]:
+        if self.preprocess != "none" and not np.isfinite(rows).all():
+            raise ValueError(
+                f"preprocess={self.preprocess!r} makes NaN or infinity of rows so large"
+            )
+        return rows
+
+    def _fit_calibration(self, core: Any, X: Any, y: Any, groups: Any) -> Calibration:
         def fit_and_score(rest: NDArray[Any], held: NDArray[Any]) -> NDArray[np.float64]:
-            preprocess, fitted = self._fit_on(core, X[rest], y[rest])
+            together = None if groups is None else groups[rest]
+            preprocess, fitted = self._fit_on(core, X[rest], y[rest], together)
             return calibration_scores(fitted, preprocess.transform(X[held]))
 
         assert self.calibrate is not None
         labels = np.searchsorted(self.classes_, y)
-        folds = stratified_folds(labels)
+        folds = stratified_folds(labels) if groups is None else grouped_folds(labels, groups)
         scores = out_of_fold_scores(fit_and_score, folds)
         return CALIBRATIONS[self.calibrate]().fit(scores, labels[folds >= 0])
 
     def _rows(self, X: ArrayLike) -> NDArray[Any]:
         check_is_fitted(self)
-        rows: NDArray[Any] = self.preprocess_.transform(
-            validate_data(self, X, reset=False, dtype=_FLOATS)
-        )
-        return rows
+        rows = validate_data(self, X, reset=False, dtype=_FLOATS)
+        return self._finite(self.preprocess_.transform(rows))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the label of each row of X (n, d), shape (n,)."""

@@ -31,6 +31,7 @@ class Training(Course):
 
     batch_size: int
     select: str
+    stop_after: int | None
     validation_fraction: float
 
     def __post_init__(self) -> None:
@@ -42,6 +43,9 @@ class Training(Course):
         return super().rules() | {
             "batch_size": (is_count(self.batch_size), "a whole number from 1 up"),
             "select": (self.select in SELECT, ", ".join(SELECT)),
+            "stop_after": (
+                self.stop_after is None or is_count(self.stop_after), "a whole number from 1 up"
+            ),
             "validation_fraction": (
                 is_number(self.validation_fraction, lambda v: 0 < v < 1), "a number in (0, 1)"
             ),
@@ -90,7 +94,7 @@ def train(
     optimizer = how.make_optimizer(module.parameters())
     history: list[dict[str, Any]] = []
     best = BestEpoch(how.select, how.patience)
-    for epoch in range(1, how.epochs + 1):
+    for epoch in range(1, min(how.epochs, how.stop_after or how.epochs) + 1):
         began = time.perf_counter()
         row: dict[str, Any] = {"epoch": epoch, "train_loss": None, "train_accuracy": None}
         row |= {"val_loss": None, "val_accuracy": None}
@@ -156,7 +160,10 @@ def _evaluate(
 
 
 def hold_out(
-    targets: NDArray[np.int64], fraction: float, rng: np.random.RandomState
+    targets: NDArray[np.int64],
+    fraction: float,
+    rng: np.random.RandomState,
+    groups: NDArray[Any] | None = None,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Split rows into those that train and those held out, a fraction of each class.
 
@@ -171,12 +178,17 @@ def hold_out(
         What share is held out.
     rng : RandomState
         Draws the rows.
+    groups : ndarray, shape (n,), optional
+        Whole groups are held out then, about that share of all rows; a class keeps one.
 
     Raises
     ------
     ValueError
-        When no class has a second row.
+        When no class has a second row, or group.
     """
+    if groups is not None:
+        out = _whole_groups(targets, fraction, rng, groups)
+        return np.flatnonzero(~out), np.flatnonzero(out)
     counts = np.bincount(targets)
     shares = fraction * counts
     held = np.floor(shares).astype(int)
@@ -196,3 +208,24 @@ def hold_out(
     rank[by_class] = np.arange(len(targets)) - np.repeat(counts.cumsum() - counts, counts)
     out = rank < held[targets]
     return np.flatnonzero(~out), np.flatnonzero(out)
+
+
+def _whole_groups(
+    targets: NDArray[np.int64], fraction: float, rng: np.random.RandomState, groups: NDArray[Any]
+) -> NDArray[np.bool_]:
+    """Take groups in random order while they fit and every class keeps a row."""
+    _, group = np.unique(groups, return_inverse=True)
+    members = np.split(np.argsort(group, kind="stable"), np.bincount(group).cumsum()[:-1])
+    left, out = np.bincount(targets), np.zeros(len(targets), dtype=bool)
+    room = max(round(fraction * len(targets)), 1)
+    for rows in (members[one] for one in rng.permutation(len(members))):
+        taken = np.bincount(targets[rows], minlength=len(left))
+        fits = not out.any() or out.sum() + len(rows) <= room  # the first one may be too large
+        if fits and (left > taken)[taken > 0].all():
+            left, out[rows] = left - taken, True
+    if not out.any():
+        raise ValueError(
+            "no class has a group to spare for validation: give more groups, or select='last' and "
+            "patience=None"
+        )
+    return out

@@ -41,6 +41,50 @@ def stratified_folds(labels: NDArray[np.intp], most: int = FOLDS) -> NDArray[np.
     return folds
 
 
+def grouped_folds(
+    labels: NDArray[np.intp], groups: NDArray[Any], most: int = FOLDS
+) -> NDArray[np.intp]:
+    """Return the fold in which each row is held out, (n,); -1 for never; no group is divided.
+
+    Groups, the largest first, go one by one to the fold with the fewest rows of the class that the
+    group has most of. Every fold's training rows have every class: the groups of a class that came
+    to be in one fold only are never held out.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (n,)
+        Each row's class, from 0 up.
+    groups : ndarray, shape (n,)
+        Each row's group.
+    most : int
+        There are so many folds at most.
+
+    Raises
+    ------
+    ValueError
+        When no class has two groups.
+    """
+    _, group = np.unique(groups, return_inverse=True)
+    sizes = np.bincount(group)
+    members = np.split(np.argsort(group, kind="stable"), sizes.cumsum()[:-1])
+    order = np.random.default_rng(0).permutation(len(sizes))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    filled = np.zeros((most, labels.max() + 1), dtype=np.intp)
+    fold_of = np.empty(len(sizes), dtype=np.intp)
+    for one in order:
+        classes, counts = np.unique(labels[members[one]], return_counts=True)
+        there = filled[:, classes[counts.argmax()]]
+        fold_of[one] = np.lexsort([filled.sum(axis=1), there])[0]
+        filled[fold_of[one], classes] += counts
+    narrow = np.count_nonzero(filled, axis=0) < 2  # held out, no fit would know such a class
+    fold_of[np.unique(group[narrow[labels]])] = -1
+    dealt, folds = np.unique(fold_of[group], return_inverse=True)
+    if dealt[-1] < 0:
+        raise ValueError("calibration needs a class with two groups or more")
+    rows: NDArray[np.intp] = folds - (dealt[0] < 0)
+    return rows
+
+
 def out_of_fold_scores(
     fit_and_score: Callable[[NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.float64]],
     folds: NDArray[np.intp],
@@ -52,7 +96,7 @@ def out_of_fold_scores(
     fit_and_score : callable
         Is given which rows to fit on and which to score, two masks (n,); returns scores.
     folds : ndarray of int, shape (n,)
-        As from ``stratified_folds``.
+        As from ``stratified_folds`` or ``grouped_folds``.
     """
     parts, places = [], []
     for fold in range(folds.max() + 1):

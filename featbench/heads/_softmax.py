@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from featbench.heads._arrays import check_array, check_names
+from featbench.heads._calibration import softmax
 from featbench.heads._device import find_device
 from featbench.heads._newton import Point, Rows, SoftmaxProblem, Solution, rotate
 from featbench.heads._trials import Fold, Trial, one_by_one
@@ -151,9 +152,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         scores = self.decision_function(X)
         if scores.ndim == 1:
             scores = np.stack([-scores / 2, scores / 2], axis=1)
-        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-        chances: Floats = scores / scores.sum(axis=1, keepdims=True)
-        return chances
+        return softmax(scores)
 
     def predict_log_proba(self, X: ArrayLike) -> Floats:
         """Return the logarithm of ``predict_proba``, (n, n_classes)."""

@@ -167,8 +167,7 @@ def refitted(best: Candidate) -> Head:
     """Return the chosen head, unfitted: to be fitted on all rows, for the epochs that were best."""
     head: Head = clone(best.head)
     if best.epochs is not None:
-        warmup = min(head.get_params()["warmup_epochs"], best.epochs)
-        head.set_params(epochs=best.epochs, select="last", patience=None, warmup_epochs=warmup)
+        head.set_params(stop_after=best.epochs, select="last", patience=None)
     return head
 
 

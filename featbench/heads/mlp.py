@@ -14,6 +14,7 @@ from torch import nn
 
 from featbench.heads._arrays import check_arrays
 from featbench.heads._base import Head, register_head
+from featbench.heads._calibration import softmax
 from featbench.heads._class_weight import class_weights
 from featbench.heads._device import find_device
 from featbench.heads._mlp_training import Data, Training, hold_out, train
@@ -62,6 +63,9 @@ class MLPHead(Head):
         validation loss (the first of equals).
     patience : int, optional
         Stop after so many epochs without a lower validation loss.
+    stop_after : int, optional
+        Train so many epochs only; the learning rate's course stays that of all ``epochs``. Tuning
+        sets it: what is fitted again then has the rates that its trial had.
     validation_fraction : float
         Share of the rows of each class that is held out, seeded, where ``select`` or ``patience``
         needs validation rows and ``fit`` was given none; these then train nothing but
@@ -108,6 +112,7 @@ class MLPHead(Head):
         label_smoothing: float = 0.0,
         select: str = "last",
         patience: int | None = None,
+        stop_after: int | None = None,
         validation_fraction: float = 0.2,
         device: str = "cpu",
         preprocess: str = "standardise",
@@ -131,6 +136,7 @@ class MLPHead(Head):
         self.label_smoothing = label_smoothing
         self.select = select
         self.patience = patience
+        self.stop_after = stop_after
         self.validation_fraction = validation_fraction
         self.device = device
         self.preprocess = preprocess
@@ -144,7 +150,9 @@ class MLPHead(Head):
     def _quick_copy(self) -> Self:
         self._core().check()
         narrow = tuple(1 for _ in self.hidden)[:2]
-        return super()._quick_copy().set_params(hidden=narrow, epochs=1, warmup_epochs=0)
+        copied = super()._quick_copy()
+        copied.set_params(hidden=narrow, epochs=1, warmup_epochs=0, stop_after=None)
+        return copied
 
     def _is_linear(self) -> bool:
         return not len(self.hidden)
@@ -167,8 +175,8 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
         self, hidden: Sequence[int], epochs: int, batch_size: int, lr: float, weight_decay: float,
         dropout: float, batch_norm: bool, optimizer: str, momentum: float, schedule: str,
         warmup_epochs: float, step_epochs: int, step_factor: float, label_smoothing: float,
-        select: str, patience: int | None, validation_fraction: float, device: str,
-        class_weight: Any, random_state: Any,
+        select: str, patience: int | None, stop_after: int | None, validation_fraction: float,
+        device: str, class_weight: Any, random_state: Any,
     ) -> None:  # fmt: skip
         self.hidden = hidden
         self.epochs = epochs
@@ -186,12 +194,19 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
         self.label_smoothing = label_smoothing
         self.select = select
         self.patience = patience
+        self.stop_after = stop_after
         self.validation_fraction = validation_fraction
         self.device = device
         self.class_weight = class_weight
         self.random_state = random_state
 
-    def fit(self, X: NDArray[Any], y: NDArray[Any], validation: Labelled | None = None) -> Self:
+    def fit(
+        self,
+        X: NDArray[Any],
+        y: NDArray[Any],
+        validation: Labelled | None = None,
+        groups: NDArray[Any] | None = None,
+    ) -> Self:
         """Train.
 
         Parameters
@@ -200,6 +215,8 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
             Rows and labels.
         validation : (X, y), optional
             Rows that ``select`` and ``patience`` look at, and the history shows.
+        groups : ndarray, shape (n,), optional
+            Rows of one group are held out together, where rows are held out.
 
         Raises
         ------
@@ -219,7 +236,7 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
         if validation is not None:
             held = validation[0], self._places(validation[1])
         elif how.needs_validation:
-            kept, out = hold_out(targets, how.validation_fraction, rng)
+            kept, out = hold_out(targets, how.validation_fraction, rng, groups)
             held = X[out], targets[out]
             X, targets = X[kept], targets[kept]
         forked = [device] if device.type == "cuda" else []
@@ -242,16 +259,7 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
     ) -> Iterator[tuple[int, int, Trial]]:
         """Yield (core, fold, trial): the rows to score on choose each one's number of epochs.
 
-        Parameters
-        ----------
-        cores : sequence of TorchMLP
-            Unfitted; they stay so.
-        rows : ndarray, shape (n, d)
-            Rows to fit on and to score on.
-        y : ndarray, shape (n,)
-            Labels.
-        folds : sequence of (ndarray of int, ndarray of int)
-            Rows to fit on and rows to score on.
+        The arguments are those of ``one_by_one``.
         """
         for number, (kept, held) in enumerate(folds):
             known = held[np.isin(y[held], y[kept])]  # a loss needs a label that was seen
@@ -302,10 +310,7 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """Return the softmax of the logits, (n, n_classes)."""
-        logits = self._logits(X)
-        chances = np.exp(logits - logits.max(axis=1, keepdims=True))
-        normed: NDArray[np.float64] = chances / chances.sum(axis=1, keepdims=True)
-        return normed
+        return softmax(self._logits(X))
 
     def predict(self, X: NDArray[Any]) -> NDArray[Any]:
         """Return the label with the highest logit, (n,)."""

@@ -11,6 +11,8 @@ from featbench.errors import UsageError
 from featbench.experiments import Run, Selection, Session, load_recipe
 from featbench.experiments._feature_table import FeatureTable
 from featbench.experiments._features_file import load_features
+from featbench.experiments._fit_head import fit_head
+from featbench.experiments._outcome import Conditions
 from featbench.experiments._rows import Rows
 from featbench.experiments._selection import _folds, choose, with_validation_rows
 from featbench.heads import HEADS, Head, create_head
@@ -78,6 +80,28 @@ class TestWhatIsHeldOut:
         every = np.array(groups + val)
         for train, held_out in folds(Selection(5, folds=3), grouped):
             assert not set(every[train]) & set(every[held_out])
+
+
+def test_a_run_fits_its_head_on_whole_groups(
+    table: FeatureTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of val among them, where settings were chosen."""
+    seen: list[list[str]] = []
+    fit = HEADS["logreg"].fit
+
+    def noted(self: Head, X: Any, y: Any, *rest: Any, **more: Any) -> Head:
+        if "groups" in more:
+            seen.append(more["groups"].tolist())
+        return fit(self, X, y, *rest, **more)
+
+    monkeypatch.setattr(HEADS["logreg"], "fit", noted)
+    named = tuple(f"patient {i // 10}" for i in range(120))
+    object.__setattr__(table.splits["train"], "groups", named)
+    settings = create_head("logreg").get_params()
+    for count in (0, 2):
+        run = Run(features="rows.npz", head="logreg", selection=Selection(count))
+        fit_head(run, settings, Rows.of_table(table), Conditions())
+    assert seen == [list(named), [*named, *table.splits["val"].ids]]
 
 
 def test_the_test_split_is_not_looked_at(table: FeatureTable, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def training(**settings: Any) -> Training:
         "weight_decay": 0.0, "schedule": "constant", "warmup_epochs": 0, "step_epochs": 4,
         "step_factor": 0.1, "label_smoothing": 0.0, "select": "last", "patience": None,
         "validation_fraction": 0.2,
+        "stop_after": None,
     }  # fmt: skip
     return Training(**usual | settings)
 
@@ -312,3 +313,18 @@ def test_settings_are_tried_on_a_small_network(monkeypatch: pytest.MonkeyPatch) 
         create_head("mlp", hidden=[2**15, 0])
     with pytest.raises(UsageError, match="warmup_epochs=9 is more"):
         create_head("mlp", epochs=8, warmup_epochs=9)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step", "constant"])
+def test_stopping_leaves_the_rates_as_they_are(schedule: str) -> None:
+    settings: dict[str, Any] = {
+        "hidden": (8,), "epochs": 9, "schedule": schedule, "warmup_epochs": 3, "step_epochs": 2
+    }  # fmt: skip
+    whole = create_head("mlp", **settings).fit(X, Y).core_
+    part = create_head("mlp", **settings, stop_after=4).fit(X, Y).core_
+    rates = [[row["lr"] for row in core.history_] for core in (whole, part)]
+    assert rates[1] == rates[0][:4]
+    losses = [[row["train_loss"] for row in core.history_] for core in (whole, part)]
+    assert losses[1] == losses[0][:4]
+    assert part.best_epoch_ == 4
+    assert len(create_head("mlp", epochs=2, stop_after=5).fit(X, Y).core_.history_) == 2

@@ -178,8 +178,21 @@ def test_the_best_is_refitted_as_it_was_chosen() -> None:
     assert len(best.record()["fold_accuracies"]) == 3
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "step"])
+def test_an_mlp_is_refitted_at_the_rates_that_were_tried(schedule: str) -> None:
+    head = create_head("mlp", schedule=schedule, epochs=30, step_epochs=3, lr=0.01, warmup_epochs=2)
+    best = best_of(tune([head], X, Y, FOLDS))
+    chosen = refitted(best)
+    assert best.epochs is not None
+    assert 1 < best.epochs < 30
+    assert chosen.get_params() == head.get_params() | {"stop_after": best.epochs}
+    whole = head.fit(X, Y).core_.history_
+    rates = [row["lr"] for row in chosen.fit(X, Y).core_.history_]
+    assert rates == [row["lr"] for row in whole[: best.epochs]]
+    assert chosen.core_.best_epoch_ == best.epochs
+
+
 def test_an_mlp_that_warms_up_is_refitted_for_fewer_epochs() -> None:
     head = create_head("mlp", warmup_epochs=10, epochs=12, lr=0.05)
     chosen = refitted(best_of(tune([head], X, Y, FOLDS)))
-    assert chosen.epochs <= 12
-    chosen.fit(X, Y)
+    assert len(chosen.fit(X, Y).core_.history_) == chosen.stop_after
