@@ -90,8 +90,11 @@ def test_metrics_have_the_interval_of_resampling_image_by_image(metric: str, gro
     def value(rows: np.ndarray) -> float:
         y, present = labels[rows], np.unique(labels[rows])
         if metric == "macro_f1":
-            of = [f1_score(y, p[rows], labels=present, average="macro", zero_division=0.0)
-                  for p in predicted]  # fmt: skip
+            of = [
+                np.mean([2 * ((p == c) & (y == c)).sum() / ((p == c).sum() + (y == c).sum())
+                         for c in present])
+                for p in predicted[:, rows]
+            ]  # fmt: skip
         else:
             of = [np.mean([(p[rows] == y)[y == c].mean() for c in present]) for p in predicted]
         return float(np.mean(of))
