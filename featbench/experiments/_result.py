@@ -142,6 +142,9 @@ class Predictions:
         """
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
+        if any("\r" in name for name in (*self.ids, *classes, *(groups or ()))):
+            # unless all is quoted, csv leaves a lone \r bare
+            table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
         table.writerow(["id", "label", "predicted", "confidence", *(["group"] if groups else [])])
         for i, name in enumerate(self.ids):
             chance = None

@@ -101,10 +101,11 @@ def paired_p_value(first: Seeded, second: Seeded, groups: Codes | None = None) -
 
     *Seeds.* Where a method has several runs, p is at least that of a t-test in which the variance
     over images and the variance over seeds are added (``spread_of``). Without it, a method that
-    was lucky with its seeds would pass for better: with 3 seeds whose spread equals that of the
-    images, flips alone find a difference at 5% in 17% of cases where there is none, at 0.1% in
-    2%; with the seeds' part 5% and 0.3% (``benchmarks/seeds.py``). Of a method with one run, how
-    much another seed would change cannot be known, and is not counted.
+    was lucky with its seeds would pass for better: with 3 seeds that bring 1.65 times the
+    images' variance, flips alone find a difference at 5% in 23% of cases where there is none, at
+    0.1% in 4%; with the seeds' part 4.9% and 0.4% (``benchmarks/seeds.py``). Two seeds tell little
+    about luck (7.7% and 1%): three or more are worth having. Of a method with one run, how much
+    another seed would change cannot be known, and is not counted.
 
     Parameters
     ----------
