@@ -9,7 +9,16 @@ import pytest
 
 import featbench
 
-ROOMS = ["datasets", "networks", "extraction", "heads", "finetune", "experiments", "report"]
+ROOMS = [
+    "datasets",
+    "networks",
+    "extraction",
+    "heads",
+    "finetune",
+    "experiments",
+    "report",
+    "statistics",
+]
 EXPORTED = [("featbench", name) for name in featbench.__all__] + [
     (f"featbench.{room}", name)
     for room in ROOMS

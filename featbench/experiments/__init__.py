@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from featbench.experiments._model import find_model as find_model
     from featbench.experiments._model import load_model as load_model
     from featbench.experiments._model import save_model as save_model
+    from featbench.experiments._prediction_table import PredictionTable as PredictionTable
+    from featbench.experiments._prediction_table import load_predictions as load_predictions
     from featbench.experiments._project import Choice as Choice
     from featbench.experiments._project import Settled as Settled
     from featbench.experiments._project import remember_extraction as remember_extraction
@@ -37,6 +39,7 @@ _HOMES = {
     "FROM_PIXELS": "_result",
     "FeatureTable": "_feature_table",
     "Plan": "_recipe",
+    "PredictionTable": "_prediction_table",
     "Predictions": "_result",
     "Result": "_result",
     "ResultStore": "_result",
@@ -48,6 +51,7 @@ _HOMES = {
     "find_model": "_model",
     "load_features": "_features_file",
     "load_model": "_model",
+    "load_predictions": "_prediction_table",
     "load_recipe": "_recipe",
     "load_results": "_result",
     "parse_changes": "_recipe",

@@ -140,11 +140,17 @@ class Predictions:
     probabilities: NDArray[np.float64] | None = None
     uncalibrated: NDArray[np.float64] | None = None
 
-    def as_csv(self, classes: Sequence[str]) -> str:
-        """Return a table: id, label, predicted, confidence (empty without probabilities)."""
+    def as_csv(self, classes: Sequence[str], groups: Sequence[str] | None = None) -> str:
+        """Return a table: id, label, predicted, confidence (empty without probabilities).
+
+        Where the data set has groups, each image's group is a column more.
+        """
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        table.writerow(["id", "label", "predicted", "confidence"])
+        if any("\r" in name for name in (*self.ids, *classes, *(groups or ()))):
+            # unless all is quoted, csv leaves a lone \r bare
+            table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        table.writerow(["id", "label", "predicted", "confidence", *(["group"] if groups else [])])
         for i, name in enumerate(self.ids):
             chance = None
             if self.probabilities is not None:
@@ -155,6 +161,7 @@ class Predictions:
                     classes[self.labels[i]],
                     classes[self.predicted[i]],
                     "" if chance is None else f"{chance:.6f}",
+                    *(groups[i : i + 1] if groups else []),
                 ]
             )
         return text.getvalue()

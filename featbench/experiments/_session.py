@@ -199,7 +199,7 @@ class Session:
         }
         result = Result(run_id=name, **fields)
         self._save_model(name, run, outcome)
-        table = outcome.predictions["test"].as_csv(dataset.classes)
+        table = outcome.predictions["test"].as_csv(dataset.classes, splits["test"].groups)
         self.store.save(result, table, outcome.history, outcome.skipped)
         self.store.discard(run_id(self._asked(run), ""))  # an earlier failure of the same run
         return result

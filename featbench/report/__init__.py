@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from featbench.lazy import exporter
 
 if TYPE_CHECKING:
+    from featbench.report._comparison import Compared as Compared
+    from featbench.report._comparison import compare_results as compare_results
     from featbench.report._page import write_report as write_report
-    from featbench.report._statistics import wilson_interval as wilson_interval
     from featbench.report._table import FORMATS as FORMATS
     from featbench.report._table import as_csv as as_csv
     from featbench.report._table import as_json as as_json
@@ -19,7 +20,8 @@ _HOMES = {
     "as_json": "_table",
     "as_markdown": "_table",
     "footnote": "_table",
-    "wilson_interval": "_statistics",
+    "Compared": "_comparison",
+    "compare_results": "_comparison",
     "write_report": "_page",
 }
 

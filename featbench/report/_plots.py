@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from featbench.experiments import FINE_TUNE, FROM_PIXELS, Result
-from featbench.report._statistics import wilson_interval
+from featbench.statistics import wilson_interval
 
 # Okabe and Ito's palette: told apart by colour-blind eyes, and by lightness in greyscale
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")

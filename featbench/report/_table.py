@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from featbench.experiments import Result
-from featbench.report._statistics import wilson_interval
+from featbench.statistics import wilson_interval
 
 NONE = "–"
 

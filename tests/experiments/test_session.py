@@ -44,6 +44,19 @@ def test_a_result_says_all_there_is_to_say(photos: Path, tmp_path: Path) -> None
     assert list(predictions.columns) == ["id", "label", "predicted", "confidence"]
 
 
+def test_groups_stand_beside_the_predictions(photos: Path, tmp_path: Path) -> None:
+    paths = sorted(p.relative_to(photos) for p in photos.rglob("*.jpg"))
+    lines = [f"{p},{p.parts[1]},{p.parts[0]},{p.stem[:-1]}" for p in paths]
+    table = photos / "table.csv"
+    table.write_text("\n".join(["path,label,split,group", *lines]))
+    for run in (Run(str(table), "lenet5", head="centroid"),
+                Run(str(table), "lenet5", blocks=1, settings={"epochs": 1})):  # fmt: skip
+        result = session(tmp_path).run(run)
+        said = pd.read_csv(tmp_path / "results" / result.run_id / "predictions.csv")
+        assert list(said.columns) == ["id", "label", "predicted", "confidence", "group"]
+        assert (said["group"] == said["id"].str.extract(r"(\w+)\d\.jpg", expand=False)).all()
+
+
 def test_training_is_recorded_with_its_history(photos: Path, tmp_path: Path) -> None:
     run = Run(str(photos), "lenet5", blocks=1, warm_start="logreg", settings={"epochs": 2})
     result = session(tmp_path).run(run)

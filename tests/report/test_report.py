@@ -9,7 +9,7 @@ import pytest
 
 from featbench.errors import UsageError
 from featbench.experiments import Result, ResultStore
-from featbench.report import as_csv, as_json, as_markdown, footnote, wilson_interval, write_report
+from featbench.report import as_csv, as_json, as_markdown, footnote, write_report
 
 HOSTILE = '=cmd()|<script>alert("x")</script>\n\\input'
 
@@ -30,16 +30,6 @@ def result(number: int = 1, **fields: object) -> Result:
         "finished": f"2026-01-01T00:00:{number:02d}+00:00",
     }
     return Result.model_validate({**base, **fields})
-
-
-def test_wilson_by_the_worked_example() -> None:
-    """Wilson's interval for 81 of 263 (Newcombe 1998, Statistics in Medicine 17:857, table I)."""
-    low, high = wilson_interval(81 / 263, 263)
-    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
-    assert wilson_interval(0.0, 20)[0] == 0
-    assert round(wilson_interval(0.0, 20)[1], 4) == 0.1611
-    assert wilson_interval(1.0, 20)[1] == 1
-    assert wilson_interval(0.5, 0) == (0, 1)
 
 
 def test_the_markdown_table() -> None:

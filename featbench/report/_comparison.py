@@ -1,0 +1,128 @@
+"""Results become methods: the runs that differ by their seed alone are one, and are compared."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from featbench.experiments import Result, ResultStore, load_predictions
+from featbench.statistics import Comparison, Method, MethodRun, compare
+
+_SAME = ("fingerprint", "network", "weights", "cut", "method", "selection", "split_seed",
+         "n_per_class", "precision", "approximate")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The methods of one data set, and how they stand to each other.
+
+    Parameters
+    ----------
+    dataset, fingerprint : str
+        Of the data set.
+    methods : tuple of tuple of Result
+        Each method's runs, one a seed; in the order of ``comparison.standings``.
+    comparison : Comparison
+        Of these methods.
+    without_predictions : tuple of Result
+        Runs that kept none: they are not compared.
+    """
+
+    dataset: str
+    fingerprint: str
+    methods: tuple[tuple[Result, ...], ...]
+    comparison: Comparison
+    without_predictions: tuple[Result, ...]
+
+    def place_of(self, result: Result) -> int | None:
+        """Return the index of the method that a result is a run of; None where it is of none."""
+        wanted = method_key(result)
+        places = [i for i, runs in enumerate(self.methods) if method_key(runs[0]) == wanted]
+        return places[0] if places else None
+
+
+def method_key(result: Result) -> str:
+    """Return what a run shares with the same method's runs of other seeds, as text.
+
+    That is all that was asked for but the seed. Of settings that were searched only the others
+    count, since each seed may choose its own.
+    """
+    key = {name: getattr(result, name) for name in _SAME}
+    settings = result.settings
+    if result.ledger:
+        first, *others = (candidate["settings"] for candidate in result.ledger)
+        settings = {k: v for k, v in first.items() if all(o.get(k) == v for o in others)}
+    return json.dumps({**key, "settings": _without_seed(settings)}, sort_keys=True)
+
+
+def compare_results(
+    store: ResultStore, results: Sequence[Result], *, alpha: float = 0.05, resamples: int = 10_000
+) -> list[Compared]:
+    """Compare the methods of each data set by the predictions that their runs kept.
+
+    Parameters
+    ----------
+    store : ResultStore
+        Where the results are.
+    results : sequence of Result
+        Those to compare; failed ones are passed over. Of two runs of one method and one seed (of
+        two recipes, say) the last counts.
+    alpha, resamples
+        As in ``featbench.statistics.compare``.
+
+    Returns
+    -------
+    list of Compared
+        One a data set, in the order of the results; methods in that order too.
+
+    Raises
+    ------
+    UsageError
+        When the runs of one data set were not measured on the same images.
+    """
+    done = [r for r in results if r.status == "ok"]
+    return [
+        found
+        for fingerprint in dict.fromkeys(r.fingerprint for r in done)
+        if (found := _compare_one(store, [r for r in done if r.fingerprint == fingerprint],
+                                  alpha, resamples))
+    ]  # fmt: skip
+
+
+def _compare_one(
+    store: ResultStore, results: Sequence[Result], alpha: float, resamples: int
+) -> Compared | None:
+    by_method: dict[str, dict[int, tuple[Result, MethodRun]]] = {}
+    missing = []
+    for result in results:
+        table = load_predictions(store, result)
+        if table is None:
+            missing.append(result)
+            continue
+        run = MethodRun(result.seed, table.ids, table.labels, table.predicted, table.groups)
+        by_method.setdefault(method_key(result), {})[result.seed] = result, run
+    if not by_method:
+        return None
+    methods = [
+        Method(_name(runs), [run for _, run in runs.values()], results[0].fingerprint)
+        for runs in by_method.values()
+    ]
+    return Compared(
+        results[0].dataset,
+        results[0].fingerprint,
+        tuple(tuple(result for result, _ in runs.values()) for runs in by_method.values()),
+        compare(methods, alpha=alpha, resamples=resamples),
+        tuple(missing),
+    )
+
+
+def _name(runs: dict[int, tuple[Result, MethodRun]]) -> str:
+    result = next(iter(runs.values()))[0]
+    return f"{result.method} on {result.network} ({result.weights}; run {result.run_id[:6]})"
+
+
+def _without_seed(settings: Any) -> Any:
+    """Return settings without random_state, at any depth (a warm start's head has its own)."""
+    if not isinstance(settings, dict):
+        return settings
+    return {k: _without_seed(v) for k, v in settings.items() if k != "random_state"}
