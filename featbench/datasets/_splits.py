@@ -30,7 +30,8 @@ def split_off(
     """Divide a split in two by a hash of each image's id, or of its group.
 
     The hash is uniform, so every class is divided in about the same proportion; sizes are
-    approximate, and that is the price of a side that no other image can change.
+    approximate, and that is the price of a side that no other image can change. With so few ids
+    or groups that a part were empty, it gets the one that hashes nearest.
 
     Parameters
     ----------
@@ -49,7 +50,10 @@ def split_off(
         The larger and the smaller part.
     """
     keys = split.groups or split.ids
-    taken = np.array([_position(key, purpose, seed) < share for key in keys], dtype=bool)
+    places = np.array([_position(key, purpose, seed) for key in keys])
+    taken = places < share
+    if len(np.unique(places)) > 1:  # neither part is empty, however few there are
+        taken = (taken | (places == places.min())) & (places < places.max())
     return split.take(np.flatnonzero(~taken)), split.take(np.flatnonzero(taken))
 
 

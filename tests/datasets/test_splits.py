@@ -1,6 +1,7 @@
 """An image's side hangs on its id (or group) and the split seed alone."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +81,13 @@ def test_taking_and_adding_keep_ids_labels_and_pictures_aligned() -> None:
     assert part.ids == tuple(train.ids[i] for i in (5, 2, 9, 0))
     assert part.labels.tolist() == train.labels[[5, 2, 9, 0]].tolist()
     assert part.digests == tuple(train.digests[i] for i in (5, 2, 9, 0))
+
+
+def test_few_groups_leave_neither_part_empty(photos: Path) -> None:
+    train = load_dataset(str(photos)).train
+    grouped = replace(train, groups=tuple(f"group {i % 2}" for i in range(len(train))))
+    for seed in range(20):
+        kept, taken = split_off(grouped, 0.2, seed=seed)
+        assert len(kept)
+        assert len(taken)
+        assert not set(kept.groups or ()) & set(taken.groups or ())
