@@ -39,12 +39,10 @@ class Session:
         The folders of the feature store and of the results.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    strict : bool
-        A broken image is an error.
+    strict, activation_budget
+        As in ``FineTuneClassifier``; the budget is part of no run's identity.
     memory : int, optional
         Bytes that one big matrix of a head may take; by default half of what is free.
-    activation_budget : int, optional
-        As in ``FineTuneClassifier``; part of no run's identity.
     command : str
         What the user typed, for the results' provenance.
     tensorboard : path, optional

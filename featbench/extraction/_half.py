@@ -18,6 +18,9 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }
 """What a row's values are on disk and in memory: a half row is words, whose meaning is its own."""
 
+_NORMAL = 2.0**-14
+"""The smallest number that float16 holds with all its bits."""
+
 
 def check_storage(storage: str) -> str:
     """Return the name of a way to keep rows; raises UsageError for an unknown one."""
@@ -31,8 +34,8 @@ class Kept:
     """Rows as a space keeps them.
 
     Half the bits are float16's, which is eight times finer than bfloat16; a row with a number that
-    float16 cannot hold is kept as bfloat16, whose range is float32's. So what is kept of an image
-    hangs on no other image.
+    float16 cannot hold, or with none that it holds in full (random weights can fade to 1e-8), is
+    kept as bfloat16, whose range is float32's. So what is kept of an image hangs on no other image.
 
     Parameters
     ----------
@@ -58,7 +61,8 @@ class Kept:
         numbers = torch.from_numpy(np.ascontiguousarray(rows))
         half = numbers.half()
         lost = half.isinf() & numbers.isfinite()
-        wide = lost.flatten(1).any(1)
+        largest = numbers.abs().flatten(1).amax(1)
+        wide = lost.flatten(1).any(1) | ((largest > 0) & (largest < _NORMAL))
         words = half.view(torch.int16)
         if wide.any():
             words[wide] = numbers[wide].bfloat16().view(torch.int16)

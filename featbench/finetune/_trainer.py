@@ -10,6 +10,7 @@ from torch import nn
 
 from featbench.errors import FeatbenchError
 from featbench.finetune._history import Listener, describe
+from featbench.finetune._layout import keep_layout
 from featbench.finetune._objective import Objective
 from featbench.finetune._schedule import Schedule
 from featbench.progress import Reporter
@@ -45,6 +46,8 @@ class Trainer:
     ) -> None:
         self._listeners = listeners
         self.module = module.to(device).to(memory_format=torch.channels_last)
+        if device.type == "cpu":
+            keep_layout(self.module)
         self._prepare, self._device, self._objective = prepare, device, objective
 
     def fit(

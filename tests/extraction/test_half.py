@@ -40,6 +40,12 @@ def test_a_row_is_float16_or_where_that_overflows_bfloat16() -> None:
     assert numbers[0].tolist() == [1.0009765625, 65504.0]  # eleven bits
 
 
+def test_a_row_that_has_faded_is_bfloat16() -> None:
+    kept = made([[3e-8, 1e-9, 0.0], [1.0, 1e-9, 0.0], [0.0, 0.0, 0.0]])
+    assert kept.wide.tolist() == [True, False, False]
+    np.testing.assert_allclose(kept.numbers()[0], [3e-8, 1e-9, 0], rtol=2**-8)
+
+
 def test_rows_that_all_fit_are_float16_without_a_copy() -> None:
     rows = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
     kept = Kept.of(rows, "half")
