@@ -1,12 +1,14 @@
-"""Checks of the arrays that a saved classifier is made of: their file may be somebody else's."""
+"""Arrays: what torch may be given, and checks of those that somebody else's file may hold."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 FLOATS = (np.float32, np.float64)
+OWNED: Final = ("C", "W")
+"""What an array needs to be a tensor: torch warns of rows that are for reading only (joblib's)."""
 Shape = tuple[int | None, ...]
 _KINDS = {"f": "floating-point", "i": "whole"}
 

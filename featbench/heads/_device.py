@@ -1,6 +1,20 @@
 """Where a head's arithmetic is done."""
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """Let float32 products be float32, whatever the program asked torch for its own (TF32)."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def find_device(name: str) -> torch.device:

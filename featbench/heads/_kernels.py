@@ -7,6 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from featbench.heads._arrays import OWNED
+from featbench.heads._device import full_precision
+
 KERNELS = ("linear", "poly", "rbf", "sigmoid")
 _EXACT = 2**33
 """Below so many multiplications products are float64; it takes a second at most."""
@@ -88,12 +91,14 @@ def products_dtype(a: Rows, b: Rows) -> torch.dtype:
     return torch.float32 if offset <= _OFFSET * spread else torch.float64
 
 
+@full_precision()
 def products(a: Rows, b: Rows, dtype: torch.dtype, device: torch.device = CPU) -> torch.Tensor:
     """Return the inner products of rows (n, d) and (m, d), shape (n, m), on a device."""
     left, right = _tensor(a, dtype, device), _tensor(b, dtype, device)
     return left @ right.T
 
 
+@full_precision()
 def own_products(rows: Rows, device: torch.device = CPU) -> torch.Tensor:
     """Return the inner products of rows (n, d) with each other, (n, n): one triangle is made."""
     whole = _tensor(rows, products_dtype(rows, rows), device)
@@ -104,6 +109,7 @@ def own_products(rows: Rows, device: torch.device = CPU) -> torch.Tensor:
     return made
 
 
+@full_precision()
 def gram_matrix(
     rows: Rows, squares: Floats, kernel: Kernel, device: torch.device = CPU
 ) -> NDArray[np.float32]:
@@ -147,4 +153,4 @@ def _blocks(count: int) -> Iterator[tuple[int, int]]:
 
 
 def _tensor(rows: Rows, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(rows)).to(device, dtype)
+    return torch.from_numpy(np.require(rows, requirements=OWNED)).to(device, dtype)

@@ -170,6 +170,36 @@ def _swap(block, is_small, a, b, columns):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _leave_out(block, is_small, slot, place, rise, fall, floats, up, low, count):  # type: ignore[no-untyped-def]
+    """Put rows that are settled behind the others; return how many others there are."""
+    slope, t = floats[0], 0
+    while t < count:
+        if _is_settled(slope, rise, fall, t, up, low):
+            count -= 1
+            while count > t and _is_settled(slope, rise, fall, count, up, low):
+                count -= 1
+            if count > t:
+                slot[t], slot[count] = slot[count], slot[t]
+                place[t], place[count] = place[count], place[t]
+                rise[t], rise[count] = rise[count], rise[t]
+                fall[t], fall[count] = fall[count], fall[t]
+                _swap(block, is_small, t, count, floats)
+        t += 1
+    return count
+
+
+@compiled
+def _copied(gram, rows):  # type: ignore[no-untyped-def]
+    """Return the kernel values between some rows."""
+    block = np.empty((len(rows), len(rows)), np.float32)
+    for a in range(len(rows)):
+        source = gram[rows[a]]
+        for b in range(len(rows)):
+            block[a, b] = source[rows[b]]
+    return block
+
+
+@compiled
 def _offset(slope, rise, fall):  # type: ignore[no-untyped-def]
     """Return rho: the mean over free coefficients, else the middle of what the others allow."""
     free, total, least, most = 0, 0.0, math.inf, -math.inf
@@ -196,12 +226,7 @@ def _solve_pair(gram, diagonal, rows, n_first, bounds, tol, max_iter, stop, alph
     down, gain = np.empty(total), np.empty(total)
     rise, fall = sign > 0, sign < 0
     is_small = total <= _SMALL
-    block = np.empty((total if is_small else 2, total), np.float32)
-    if is_small:
-        for a in range(total):
-            source = gram[rows[a]]
-            for b in range(total):
-                block[a, b] = source[rows[b]]
+    block = _copied(gram, rows) if is_small else np.empty((2, total), np.float32)
     count, steps, until, was_restored = total, 0, min(total, 1000) + 1, False
     is_bounded = False
     while (max_iter < 0 or steps < max_iter) and not stop[0]:
@@ -215,20 +240,8 @@ def _solve_pair(gram, diagonal, rows, n_first, bounds, tol, max_iter, stop, alph
                     gram, place, block, is_small, sign, alpha, slope, rise, fall, at_bound, count
                 )
                 count = total
-            t = 0
-            while t < count:
-                if _is_settled(slope, rise, fall, t, up, low):
-                    count -= 1
-                    while count > t and _is_settled(slope, rise, fall, count, up, low):
-                        count -= 1
-                    if count > t:
-                        slot[t], slot[count] = slot[count], slot[t]
-                        place[t], place[count] = place[count], place[t]
-                        rise[t], rise[count] = rise[count], rise[t]
-                        fall[t], fall[count] = fall[count], fall[t]
-                        floats = (sign, upper, own, alpha, slope, at_bound)
-                        _swap(block, is_small, t, count, floats)
-                t += 1
+            floats = (slope, sign, upper, own, alpha, at_bound)
+            count = _leave_out(block, is_small, slot, place, rise, fall, floats, up, low, count)
         i, j, row_i, is_again = -1, -1, 0, False
         while True:
             most, i = _steepest(slope, rise, count, down)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from featbench.heads._arrays import check_arrays
+from featbench.heads._arrays import OWNED, check_arrays
 from featbench.heads._base import Head, register_head
 from featbench.heads._class_weight import class_weights
 from featbench.heads._kernels import squared_lengths
@@ -207,7 +207,7 @@ class BlockedKNN(ClassifierMixin, BaseEstimator):
         size = max(1, _BLOCK_BYTES // (8 * count))
         for start in range(0, len(X), size):
             span = slice(start, start + size)
-            rows = np.asarray(X[span], dtype=np.float64)
+            rows = np.require(X[span], np.float64, OWNED)
             lengths = squared_lengths(rows)
             every = self._distances(rows, lengths)
             values, places = every.topk(min(k + 1, count), largest=False, sorted=True)
@@ -228,7 +228,7 @@ class BlockedKNN(ClassifierMixin, BaseEstimator):
         left = torch.from_numpy(rows)
         size = max(1, _BLOCK_BYTES // (8 * width))
         for start in range(0, count, size):  # only so many are copied to double precision
-            part = np.asarray(self.rows_[start : start + size], dtype=np.float64)
+            part = np.require(self.rows_[start : start + size], np.float64, OWNED)
             torch.mm(left, torch.from_numpy(part).T, out=every[:, start : start + size])
         every.mul_(-2.0).add_(torch.from_numpy(self._lengths))
         every.add_(torch.from_numpy(lengths)[:, None])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from torch import nn
 
-from featbench.heads._arrays import check_arrays
+from featbench.heads._arrays import OWNED, check_arrays
 from featbench.heads._base import Head, register_head
 from featbench.heads._calibration import softmax
 from featbench.heads._class_weight import class_weights
@@ -319,7 +319,7 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
 
     def _logits(self, X: NDArray[Any]) -> NDArray[np.float64]:
         with torch.inference_mode():  # in double precision a row hangs on no neighbour
-            rows = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float64))
+            rows = torch.from_numpy(np.require(X, np.float64, OWNED))
             logits: NDArray[np.float64] = copy.deepcopy(self.module_).double()(rows).numpy()
             return logits
 
@@ -379,5 +379,5 @@ class TorchMLP(ClassifierMixin, BaseEstimator):
 
 
 def _tensors(X: NDArray[Any], targets: NDArray[Any], device: torch.device) -> Data:
-    rows = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32)).to(device)
+    rows = torch.from_numpy(np.require(X, np.float32, OWNED)).to(device)
     return rows, torch.from_numpy(targets.astype(np.int64)).to(device)

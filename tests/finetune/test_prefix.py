@@ -51,7 +51,8 @@ def test_a_first_run_and_one_from_the_cache_end_alike_to_the_byte(
     assert again.inputs_.costs["rows_computed"] == 0
     assert end_of(first) == end_of(again)
     for name, tensor in first.inputs_.tensors.items():
-        assert tensor.dtype == torch.float16
+        faded = network == "mobilenet_v3_small"  # random weights: what it gives is 1e-8
+        assert tensor.dtype == (torch.float32 if faded else torch.float16)
         assert torch.equal(tensor, again.inputs_.tensors[name])
 
 

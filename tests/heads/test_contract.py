@@ -1,12 +1,23 @@
 """Every registered head keeps scikit-learn's contract; none is named here."""
 
+from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from scipy.sparse import csr_array
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    StratifiedGroupKFold,
+    cross_val_score,
+    cross_validate,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -154,3 +165,45 @@ class TestEveryHead:
             for value in values:
                 small = {"epochs": 1} if "epochs" in HEADS[name].space else {}
                 create_head(name, **small | {setting: value})
+
+    @pytest.mark.parametrize("kind", [np.float32, np.float64])
+    def test_rows_may_be_for_reading_only(self, name: str, kind: Any) -> None:
+        """As joblib gives large ones to its workers; torch says so once a process only."""
+        rows = X.astype(kind)
+        rows.setflags(write=False)
+        small = {"epochs": 1, "select": "val_loss"} if name == "mlp" else {}
+        for metric in ("cosine", "euclidean") if name in ("knn", "centroid") else (None,):
+            own = small if metric is None else {"metric": metric}
+            torch.set_warn_always(True)
+            try:
+                head = create_head(name, preprocess="none", calibrate="platt", **own).fit(rows, Y)
+                head.predict(rows)
+                head.uncalibrated_proba(rows)
+            finally:
+                torch.set_warn_always(False)
+
+    def test_a_fitted_head_goes_through_joblib(self, name: str, tmp_path: Path) -> None:
+        head = create_head(name, calibrate="temperature").fit(X, Y)
+        joblib.dump(head, tmp_path / "head.joblib")
+        again = joblib.load(tmp_path / "head.joblib")
+        assert np.array_equal(again.predict_proba(X), head.predict_proba(X))
+
+    def test_columns_have_names(self, name: str) -> None:
+        table = pd.DataFrame(X, columns=list("abcd"))
+        head = create_head(name).fit(table, pd.Series(Y).astype("category"))
+        assert head.feature_names_in_.tolist() == list("abcd")
+        assert np.array_equal(head.predict(table), create_head(name).fit(X, Y).predict(X))
+        with pytest.raises(ValueError, match="feature names"):
+            head.predict(table[list("dcba")])
+
+    def test_sparse_rows_are_refused(self, name: str) -> None:
+        with pytest.raises(TypeError, match="dense"):
+            create_head(name).fit(csr_array(X), Y)
+
+    def test_groups_are_routed(self, name: str) -> None:
+        with config_context(enable_metadata_routing=True):
+            head = create_head(name, calibrate="platt").set_fit_request(groups=True)
+            found = cross_validate(
+                head, X, Y, cv=StratifiedGroupKFold(3), params={"groups": np.arange(150) // 5}
+            )
+        assert found["test_score"].min() > 0.6

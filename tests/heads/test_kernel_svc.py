@@ -302,3 +302,24 @@ def test_a_machine_without_support_vectors_answers_by_its_intercepts() -> None:
     assert len(machine.support_) == 0
     assert set(machine.predict(X)) <= set(y)
     assert np.isfinite(machine.decision_function(X)).all()
+
+
+def test_a_program_that_rounds_its_own_products_does_not_round_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Training scripts ask torch for TF32 or bfloat16; where a CPU has such, this was 2.0 apart."""
+    monkeypatch.setattr(_kernels, "_EXACT", 0)  # small rows in float32 too
+    rng = np.random.default_rng(0)
+    y = np.arange(600) % 30
+    X = rng.normal(size=(600, 256)) + 0.25 * rng.normal(size=(30, 256))[y]
+    X = X.astype(np.float32)
+    found = []
+    for precision in ("highest", "medium"):
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision(precision)
+        try:
+            found.append(KernelSVC().fit(X[:400], y[:400]).decision_function(X[400:]))
+            assert torch.get_float32_matmul_precision() == precision
+        finally:
+            torch.set_float32_matmul_precision(before)
+    assert np.array_equal(*found)

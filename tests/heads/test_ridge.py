@@ -124,9 +124,13 @@ def test_the_head_is_one_linear_layer_on_raw_features(load: Any, preprocess: str
         ({"select": "luck"}, "expected error, squared_error"),
         ({"class_weight": "even"}, "class_weight='even'"),
         ({"class_weight": {0: -1.0}}, "none below 0"),
-        ({"class_weight": {7: 1.0}}, "not in"),
     ],
 )
 def test_impossible_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         create_head("ridge", **settings)
+
+
+def test_a_weight_of_a_label_that_is_none_is_refused_when_labels_are_known() -> None:
+    with pytest.raises(ValueError, match="not in"):
+        create_head("ridge", class_weight={7: 1.0}).fit(np.eye(4), [0, 1, 0, 1])
