@@ -243,7 +243,8 @@ class Head(ClassifierMixin, BaseEstimator):
         if not self.has_linear_layer():
             raise UsageError(
                 f"{type(self).__name__} (preprocess={self.preprocess!r}) is not one linear layer; "
-                "warm-start from logreg, ridge, an mlp with hidden=[], or a euclidean centroid"
+                "warm-start from logreg, ridge, svm-linear with strategy=one-vs-rest, an mlp with "
+                "hidden=[], or a euclidean centroid"
             )
         weight = np.asarray(self.core_.coef_, dtype=np.float64)
         bias = np.asarray(self.core_.intercept_, dtype=np.float64)
