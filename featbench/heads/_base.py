@@ -1,13 +1,12 @@
 """What every head shares: scikit-learn's contract, checks, and a preprocessing of the features."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.decomposition import PCA
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -23,14 +22,15 @@ from featbench.errors import UsageError, did_you_mean
 from featbench.heads._arrays import check_names
 from featbench.heads._calibration import CALIBRATIONS, Calibration, softmax
 from featbench.heads._out_of_fold import calibration_scores, out_of_fold_scores, stratified_folds
+from featbench.heads._whitener import Whitener
 from featbench.registry import Registry
 
 _FLOATS = [np.float32, np.float64]
-_PREPROCESS = {
+_PREPROCESS: dict[str, Callable[[], Any]] = {
     "none": lambda: FunctionTransformer(),
     "standardise": lambda: StandardScaler(),
     "l2": lambda: Normalizer(),
-    "whiten": lambda: PCA(whiten=True, svd_solver="full"),
+    "whiten": Whitener,
 }
 
 
