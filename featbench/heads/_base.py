@@ -68,6 +68,8 @@ class Head(ClassifierMixin, BaseEstimator):
 
     space: ClassVar[dict[str, tuple[Any, ...]]] = {}
     """Settings worth searching, each with the values worth trying."""
+    grid: ClassVar[dict[str, tuple[Any, ...]]] = {}
+    """What to try all combinations of, where those of ``space`` would be too many."""
 
     preprocess: str
     calibrate: str | None = None
@@ -83,6 +85,10 @@ class Head(ClassifierMixin, BaseEstimator):
     def _cores(self) -> tuple[Any, ...]:
         """Return every unfitted classifier that ``fit`` may choose from, of different classes."""
         return (self._core(),)
+
+    def idle_settings(self) -> set[str]:
+        """Return the settings that change nothing beside the others' values."""
+        return set()
 
     def memory_needed(self, y: NDArray[Any]) -> str:
         """Return one line on the memory that rows with labels y (n,) need, where it is much."""

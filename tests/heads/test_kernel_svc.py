@@ -268,7 +268,7 @@ def test_a_row_is_decided_alone_as_among_many_and_as_in_trials(
     scores = machine.decision_function(X)
     monkeypatch.setattr(_kernels, "_EXACT", 2**33 - exact)  # what is asked settles nothing
     alone = np.concatenate([machine.decision_function(X[i : i + 1]) for i in range(len(X))])
-    np.testing.assert_allclose(alone, scores, atol=1e-12 if exact else 1e-5)
+    np.testing.assert_allclose(alone, scores, atol=1e-12 if exact else 1e-4)
     if exact:
         one_by_one = np.concatenate([machine.predict(row) for row in X[:, None]])
         assert np.array_equal(one_by_one, machine.predict(X))
