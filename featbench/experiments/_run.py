@@ -166,11 +166,13 @@ class Run:
         head = create_head(self.warm_start, **self.warm_start_settings)
         if "random_state" in head.get_params() and "random_state" not in self.warm_start_settings:
             head.set_params(random_state=self.seed)
+        if "strategy" in head.get_params() and "strategy" not in self.warm_start_settings:
+            head.set_params(strategy="one-vs-rest")  # votes of pairs are no layer
         if not head.has_linear_layer():
             raise UsageError(
                 f"warm_start={self.warm_start!r}: is not one linear layer on features as they are "
-                "or standardised; use logreg, ridge, mlp with its hidden=[], or centroid with its "
-                "metric=euclidean"
+                "or standardised; use logreg, ridge, svm-linear with its strategy=one-vs-rest, mlp "
+                "with its hidden=[], or centroid with its metric=euclidean"
             )
         return head
 

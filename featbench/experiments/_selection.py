@@ -115,6 +115,9 @@ def choose(
     pool = with_validation_rows(rows)
     folds = _folds(selection, rows, pool, split_seed)
     train = pool.train
+    if count is None:
+        reporter.say(f"{name}: a grid of {len(heads):,} candidates, "
+                     f"{len(heads) * len(folds):,} fits")  # fmt: skip
     with reporter.bar(f"{name}: trying settings", len(heads) * len(folds), unit="fits") as bar:
         candidates = tune(heads, train.X, train.y, folds, lambda: bar.advance(1))
     for one in candidates:

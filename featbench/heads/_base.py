@@ -1,13 +1,12 @@
 """What every head shares: scikit-learn's contract, checks, and a preprocessing of the features."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.decomposition import PCA
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -29,14 +28,15 @@ from featbench.heads._out_of_fold import (
     out_of_fold_scores,
     stratified_folds,
 )
+from featbench.heads._whitener import Whitener
 from featbench.registry import Registry
 
 _FLOATS = [np.float32, np.float64]
-_PREPROCESS = {
+_PREPROCESS: dict[str, Callable[[], Any]] = {
     "none": lambda: FunctionTransformer(),
     "standardise": lambda: StandardScaler(),
     "l2": lambda: Normalizer(),
-    "whiten": lambda: PCA(whiten=True, svd_solver="full"),
+    "whiten": Whitener,
 }
 
 
@@ -75,6 +75,8 @@ class Head(ClassifierMixin, BaseEstimator):
 
     space: ClassVar[dict[str, tuple[Any, ...]]] = {}
     """Settings worth searching, each with the values worth trying."""
+    grid: ClassVar[dict[str, tuple[Any, ...]]] = {}
+    """What to try all combinations of, where those of ``space`` would be too many."""
 
     preprocess: str
     calibrate: str | None = None
@@ -100,6 +102,10 @@ class Head(ClassifierMixin, BaseEstimator):
             For a setting that the copy no longer has as it is, and that cannot be.
         """
         return cast(Self, clone(self))
+
+    def idle_settings(self) -> set[str]:
+        """Return the settings that change nothing beside the others' values."""
+        return set()
 
     def memory_needed(self, y: NDArray[Any]) -> str:
         """Return one line on the memory that rows with labels y (n,) need, where it is much."""
@@ -280,7 +286,8 @@ class Head(ClassifierMixin, BaseEstimator):
         if not self.has_linear_layer():
             raise UsageError(
                 f"{type(self).__name__} (preprocess={self.preprocess!r}) is not one linear layer; "
-                "warm-start from logreg, ridge, an mlp with hidden=[], or a euclidean centroid"
+                "warm-start from logreg, ridge, svm-linear with strategy=one-vs-rest, an mlp with "
+                "hidden=[], or a euclidean centroid"
             )
         weight = np.asarray(self.core_.coef_, dtype=np.float64)
         bias = np.asarray(self.core_.intercept_, dtype=np.float64)

@@ -7,10 +7,17 @@ import torch
 
 
 @contextlib.contextmanager
-def full_precision() -> Iterator[None]:
-    """Let float32 products be float32, whatever the program asked torch for its own (TF32)."""
+def products_in(precision: str) -> Iterator[None]:
+    """Say how float32 products are done here, whatever the program asked torch for its own.
+
+    Parameters
+    ----------
+    precision : str
+        Torch's word: ``highest`` is float32; ``medium`` may round what is multiplied (bfloat16,
+        TF32) where that is faster.
+    """
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    torch.set_float32_matmul_precision(precision)
     try:
         yield
     finally:

@@ -70,6 +70,9 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         The number that ``gamma`` came to.
     n_iter_ : ndarray of int
         Iterations of the solver, a number a pair.
+    is_single_ : bool
+        Whether products of rows are made in float32, as those of the training rows were; so a row's
+        decision does not hang on the rows that are asked about with it.
     """
 
     def __init__(
@@ -127,10 +130,12 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         kernel = self.settled_kernel(rows)
         problem, kept = self.problem(rows, labels, sample_weight)
         rows = rows[kept] if len(kept) < len(rows) else rows
+        dtype = products_dtype(rows)
+        self.is_single_ = dtype == torch.float32
         squares, device = squared_lengths(rows), find_device(self.device)
         for block in plan(problem):
             inside = slice(None) if block.is_whole else block.members
-            gram = gram_matrix(rows[inside], squares[inside], kernel, device)
+            gram = gram_matrix(rows[inside], squares[inside], kernel, device, dtype)
             problem.solve(gram, kernel.diagonal(squares[inside]), block)
             del gram  # its memory is what the next block's, and the support vectors, are put in
         self._take(problem, kept, rows)
@@ -146,7 +151,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self, X: NDArray[Any], y: NDArray[Any], sample_weight: ArrayLike | None = None
     ) -> tuple[Problem, NDArray[np.intp]]:
         """Return what is to be solved for labels y (n,), and which rows have a weight."""
-        kept, weights = self._weights(X, y, sample_weight)
+        kept, weights = self.row_weights(X, y, sample_weight)
         self.classes_: NDArray[Any]
         self.classes_, own = np.unique(y[kept], return_inverse=True)
         return Problem(own, weights, tol=self.tol, max_iter=self.max_iter), kept
@@ -190,8 +195,8 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         """Return the kernel where ``gamma`` has come to a number."""
         return Kernel(self.kernel, gamma, int(self.degree), float(self.coef0))
 
-    def _weights(
-        self, rows: NDArray[Any], y: NDArray[Any], sample_weight: ArrayLike | None
+    def row_weights(
+        self, rows: NDArray[Any], y: NDArray[Any], sample_weight: ArrayLike | None = None
     ) -> tuple[NDArray[np.intp], Floats]:
         """Return the rows that have a weight, and C times class weight times theirs."""
         labels, own = np.unique(y, return_inverse=True)
@@ -210,6 +215,13 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             )
         self.class_weight_: Floats = by_class[own[kept][first]]
         return kept, weights[kept]
+
+    @property
+    def coef_(self) -> Floats:
+        """The weights (1, d) of a linear machine of two classes; not there otherwise."""
+        if self.kernel != "linear" or not hasattr(self, "dual_coef_") or len(self.classes_) != 2:
+            raise AttributeError("coef_ is there for the kernel linear and two classes alone")
+        return self.dual_coef_ @ self.support_vectors_.astype(np.float64)
 
     def _take(self, problem: Problem, kept: NDArray[np.intp], rows: NDArray[Any]) -> None:
         """Keep the solution, in SVC's attributes."""
@@ -244,6 +256,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             "intercept": self.intercept_,
             "n_support": self.n_support_.astype(np.int64),
             "gamma": np.array(self.gamma_, dtype=np.float64),
+            "is_single": np.array(self.is_single_),
         }
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]], n_features: int) -> Self:
@@ -253,7 +266,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         ----------
         arrays : mapping of str to ndarray
             ``support_vectors`` (n_SV, n_features), ``dual_coef`` (n_classes - 1, n_SV),
-            ``intercept`` (pairs,), ``n_support`` (n_classes,) and ``gamma`` ().
+            ``intercept`` (pairs,), ``n_support`` (n_classes,), ``gamma`` () and ``is_single`` ().
         n_features : int
             Columns of the rows.
 
@@ -264,7 +277,8 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         """
         self._check_parameters()
         count = len(self.classes_)
-        check_names(arrays, ("support_vectors", "dual_coef", "intercept", "n_support", "gamma"))
+        check_names(arrays, ("support_vectors", "dual_coef", "intercept", "n_support", "gamma",
+                             "is_single"))  # fmt: skip
         own = check_array(arrays, "n_support", (count,), (np.int64,))
         total = sum(own.tolist())  # Python's: cannot overflow
         if own.min() < 0 or total < 1:
@@ -277,6 +291,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             raise ValueError(f"gamma is {gamma}: expected a number from 0 up")
         self.support_vectors_, self.dual_coef_, self.intercept_ = vectors, coefficients, intercept
         self.n_support_, self.gamma_ = own, gamma
+        self.is_single_ = bool(check_array(arrays, "is_single", (), (np.bool_,)))
         self.n_features_in_ = n_features
         return self
 
@@ -328,7 +343,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     def _machine(self, X: NDArray[np.floating]) -> Iterator[tuple[Pairs, torch.Tensor]]:
         """Yield all pairs, and kernel values (n_SV, rows), for chunks of rows."""
         keep_memory()
-        dtype = products_dtype(X, self.support_vectors_)
+        dtype = torch.float32 if self.is_single_ else torch.float64
         device = usable_device(self.device)
         pairs, kernel = self._pairs(dtype, device), self._kernel()
         squares = squared_lengths(self.support_vectors_)

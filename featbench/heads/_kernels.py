@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from featbench.heads._arrays import OWNED
-from featbench.heads._device import full_precision
+from featbench.heads._device import products_in
 
 KERNELS = ("linear", "poly", "rbf", "sigmoid")
 _EXACT = 2**33
@@ -77,31 +77,33 @@ def variance(X: Rows) -> float:
     return total / X.size
 
 
-def products_dtype(a: Rows, b: Rows) -> torch.dtype:
-    """Return in what precision the products of rows (n, d) and (m, d) are made.
+def products_dtype(rows: Rows) -> torch.dtype:
+    """Return in what precision a machine fitted on rows (n, d) makes products, then and later.
 
     Big ones are made in float32: its rounding, 1e-6 of the rows' lengths, is far below what a
     solver's tolerance of 1e-3 can see, unless the rows' spread is small beside their mean.
     """
-    if len(a) * len(b) * a.shape[1] <= _EXACT:
+    if len(rows) ** 2 * rows.shape[1] <= _EXACT:
         return torch.float64
-    mean = b.mean(axis=0, dtype=np.float64)
+    mean = rows.mean(axis=0, dtype=np.float64)
     offset = float(mean @ mean)
-    spread = float(squared_lengths(b).mean()) - offset
+    spread = float(squared_lengths(rows).mean()) - offset
     return torch.float32 if offset <= _OFFSET * spread else torch.float64
 
 
-@full_precision()
+@products_in("highest")
 def products(a: Rows, b: Rows, dtype: torch.dtype, device: torch.device = CPU) -> torch.Tensor:
     """Return the inner products of rows (n, d) and (m, d), shape (n, m), on a device."""
     left, right = _tensor(a, dtype, device), _tensor(b, dtype, device)
     return left @ right.T
 
 
-@full_precision()
-def own_products(rows: Rows, device: torch.device = CPU) -> torch.Tensor:
+@products_in("highest")
+def own_products(
+    rows: Rows, dtype: torch.dtype = torch.float64, device: torch.device = CPU
+) -> torch.Tensor:
     """Return the inner products of rows (n, d) with each other, (n, n): one triangle is made."""
-    whole = _tensor(rows, products_dtype(rows, rows), device)
+    whole = _tensor(rows, dtype, device)
     made = torch.empty(len(rows), len(rows), dtype=whole.dtype, device=device)
     for start, end in _blocks(len(rows)):
         torch.mm(whole[start:end], whole[:end].T, out=made[start:end, :end])
@@ -109,10 +111,11 @@ def own_products(rows: Rows, device: torch.device = CPU) -> torch.Tensor:
     return made
 
 
-@full_precision()
+@products_in("highest")
 def gram_matrix(
-    rows: Rows, squares: Floats, kernel: Kernel, device: torch.device = CPU
-) -> NDArray[np.float32]:
+    rows: Rows, squares: Floats, kernel: Kernel, device: torch.device = CPU,
+    dtype: torch.dtype = torch.float64,
+) -> NDArray[np.float32]:  # fmt: skip
     """Return kernel values between rows (n, d), (n, n), as single as LIBSVM keeps them.
 
     Parameters
@@ -125,8 +128,10 @@ def gram_matrix(
         Which.
     device : torch.device
         Where it is computed, block by block.
+    dtype : torch.dtype
+        Of the products, see ``products_dtype``.
     """
-    whole = _tensor(rows, products_dtype(rows, rows), device)
+    whole = _tensor(rows, dtype, device)
     return _gram(lambda start, end: whole[start:end] @ whole[:end].T, squares, kernel)
 
 

@@ -7,9 +7,8 @@ not be exact, so its products may round their inputs to bfloat16 where the machi
 that; and along a path of C the last two solutions, combined, start the next.
 """
 
-import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,67 +16,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from featbench.heads._conjugate import Step, dot, newton_step
+from featbench.heads._device import products_in
+from featbench.heads._eigenbasis import Rows
+
 _CHUNK = 2**17
 """So many numbers are worked on at once between products: they stay in a core's own cache."""
-_MOST_CG = 200
 _HALVINGS = 20
 _MOST_BLENDS = 12
 _GENTLE = 3.0
-
-
-@dataclass
-class Rows:
-    """Centred rows in their eigenbasis, and how to come back.
-
-    Attributes
-    ----------
-    X : Tensor, shape (n, r + 1)
-        Rows in the basis, and a column of ones for the intercept.
-    basis : Tensor, shape (d, r)
-        Orthonormal columns.
-    mean : Tensor, shape (d,)
-        What was taken from every row.
-    spread : Tensor, shape (r + 1, 1)
-        Weighted sum of squares of each column of X.
-    """
-
-    X: Tensor
-    basis: Tensor
-    mean: Tensor
-    spread: Tensor
-
-
-def rotate(X: Tensor, weights: Tensor) -> Rows:
-    """Centre rows X (n, d) with weights (n,) and turn them into their eigenbasis.
-
-    With an L2 penalty the optimum lies in the span of the rows, so that n < d rows need n columns
-    only; centring moves the intercept alone, which bears no penalty. Both are exact.
-    """
-    n, d = X.shape
-    mean = (weights @ X.double() if n * d < _CHUNK else weights.to(X.dtype) @ X) / weights.sum()
-    mean = mean.to(X.dtype)
-    X = X - mean
-    basis = None
-    if n < d:
-        basis, upper = torch.linalg.qr(X.T)
-        X = upper.T.contiguous()
-    with rough_products():  # any orthonormal basis is exact; that of rounded rows is as good
-        scatter = X.T @ (X * weights[:, None].to(X.dtype))
-    turn = torch.linalg.eigh(scatter).eigenvectors
-    X = torch.cat([X @ turn, X.new_ones(n, 1)], dim=1)
-    spread = (weights.to(X.dtype) @ X.square())[:, None]
-    return Rows(X, turn if basis is None else basis @ turn, mean, spread)
-
-
-@contextlib.contextmanager
-def rough_products(rough: bool = True) -> Iterator[None]:
-    """Let float32 products round what they multiply (bfloat16, TF32) where that is faster."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium" if rough else "highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+_FIRM = 0.1
+_PROVED = 100.0
+"""So many times the gap that is aimed at may be what is proved of it: no bound is tight."""
+_NEAR = 0.3
+"""A step that changes no score by more than this stays where the Hessian is about the same."""
 
 
 @dataclass
@@ -193,12 +145,7 @@ class SoftmaxProblem:
 
     def objective(self, C: float, W: Tensor, state: State) -> float:
         """Return C times the loss plus the penalty, float64."""
-        return C * state.loss + 0.5 * self.dot(W * self.penalised, W)
-
-    @staticmethod
-    def dot(a: Tensor, b: Tensor) -> float:
-        """Return the inner product, summed in float64."""
-        return float((a * b).sum(dtype=torch.float64))
+        return C * state.loss + 0.5 * dot(W * self.penalised, W)
 
     def curved(self, C: float, P: Tensor, top: Tensor, V: Tensor, rough: bool) -> Tensor:
         """Return the Hessian times V (r + 1, K).
@@ -206,7 +153,7 @@ class SoftmaxProblem:
         Scores count from the likeliest class's: it alone has p near 1, and there p (u - Σ p u)
         would be lost in rounding.
         """
-        with rough_products(rough):
+        with products_in("medium" if rough else "highest"):
             U = self.H @ V.to(self.H.dtype)
             for k in range(0, self.n, self.step):
                 span = slice(k, k + self.step)
@@ -220,11 +167,14 @@ class SoftmaxProblem:
         return found.to(V.dtype).mul_(C).addcmul_(V, self.penalised)
 
     def solve(
-        self, C: float, point: Point, tol: float, max_iter: int, first: State | None = None
-    ) -> Solution:
+        self, C: float, point: Point, tol: float, max_iter: int, first: State | None = None,
+        loose: bool = False,
+    ) -> Solution:  # fmt: skip
         """Minimise from a point, until the gap to the optimum is about tol² of the objective.
 
-        The gap is ½ g·M⁻¹g, M being the stand-in for the Hessian: what a Newton step would gain.
+        The gap is ½ g·M⁻¹g, M being the stand-in for the Hessian: what a Newton step would gain,
+        were M right. Where a few rows are far longer than the others it can be thousands of times
+        more, so that in the end a bound on it is computed: 100 tol² of the objective or less.
 
         Parameters
         ----------
@@ -238,28 +188,40 @@ class SoftmaxProblem:
             At most so many Newton steps.
         first : State, optional
             The state at ``point``, where it is known.
+        loose : bool
+            End without the bound: the point is only where another solve begins.
         """
-        X, rough, products = self.rows.X, True, 0
+        X, rough, products, converged = self.rows.X, True, 0, False
         state = first or self.state(point.Z)
         value = self.objective(C, point.W, state)
         for steps in range(max_iter + 1):
             g = (X.T @ state.R).mul_(C).addcmul_(point.W, self.penalised)
             stand_in = self._stand_in(C, state.P)
-            gap = 0.5 * self.dot(g, g / stand_in)
-            if gap <= tol * tol * value or steps == max_iter:
+            floor = self._floor(stand_in)
+            gap, enough = 0.5 * dot(g, g / stand_in), 0.0
+            if gap > tol * tol * value:
+                goal = max(0.3 * tol * math.sqrt(value / gap), 0.5 * math.sqrt(gap / value))
+            else:  # it seems to be the end
+                goal, enough = _FIRM, _PROVED * tol * tol * value
+                converged = loose or 0.5 * dot(g, g / floor) <= enough
+            if converged or (steps == max_iter and not enough):
                 break
-            goal = min(0.5, max(0.3 * tol * math.sqrt(value / gap), 0.5 * math.sqrt(gap / value)))
-            S, used, sound = self._newton(C, g, state.P, stand_in, goal, rough)
-            products += used
-            rough = rough and sound
-            found = self._search(C, point, value, S, self.dot(g, S))
+            step = self._newton(C, g, state.P, stand_in, floor, min(0.5, goal), enough, rough)
+            products += step.products
+            rough = rough and step.sound
+            if enough:
+                gap = step.bound
+                converged = gap <= enough and self._is_near(step.S)
+                if converged or steps == max_iter:
+                    break
+            found = self._search(C, point, value, step.S, dot(g, step.S))
             if found is None:
                 if not rough:
                     break  # rounding: nothing lower can be found
                 rough = False
                 continue
             point, state, value = found
-        return Solution(point, value, steps, products, gap, gap <= tol * tol * value)
+        return Solution(point, value, steps, products, gap, converged)
 
     def between(self, C: float, known: Sequence[Point], ahead: float) -> tuple[Point, State]:
         """Return the best combination of solutions for other C, a start for this one.
@@ -283,7 +245,7 @@ class SoftmaxProblem:
         share[0] = 1.0
         share[1:2] = ahead
         penalty = np.array(
-            [[self.dot(a.W * self.penalised, b.W) for b in parts] for a in parts], dtype=np.float64
+            [[dot(a.W * self.penalised, b.W) for b in parts] for a in parts], dtype=np.float64
         )
         point = _combined(parts, share)
         state = self.state(point.Z)
@@ -339,29 +301,30 @@ class SoftmaxProblem:
         spread = C * self.rows.spread / self.total
         return (spread * mean).add_(self.penalised).clamp_(min=floor * 1e6)
 
+    def _floor(self, stand_in: Tensor) -> Tensor:
+        """Return the diagonal (r + 1, K) of what is nowhere above the Hessian.
+
+        The penalty alone bends the objective so much everywhere; intercepts have none, but without
+        their residual the others' Hessian is still the penalty's and more.
+        """
+        floor = self.penalised.expand_as(stand_in).clone()
+        floor[-1] = stand_in[-1]
+        return floor
+
     def _newton(
-        self, C: float, g: Tensor, P: Tensor, stand_in: Tensor, goal: float, rough: bool
-    ) -> tuple[Tensor, int, bool]:
-        """Solve H S = -g to a residual of ``goal``; say how many products, and if all was sound."""
+        self, C: float, g: Tensor, P: Tensor, stand_in: Tensor, floor: Tensor, goal: float,
+        enough: float, rough: bool,
+    ) -> Step:  # fmt: skip
         top = P.argmax(1, keepdim=True)
         P = P.to(self.H.dtype)
-        S, residual = torch.zeros_like(g), g.neg()
-        Y = residual / stand_in
-        V, now = Y, self.dot(residual, Y)
-        enough = goal * goal * now
-        for used in range(1, _MOST_CG + 1):
-            HV = self.curved(C, P, top, V, rough)
-            curvature = self.dot(V, HV)
-            if curvature <= 0:
-                return (S if used > 1 else Y), used, False
-            S.add_(V, alpha=now / curvature)
-            residual.sub_(HV, alpha=now / curvature)
-            Y = residual / stand_in
-            before, now = now, self.dot(residual, Y)
-            if now <= enough:
-                return S, used, True
-            V = Y + V * (now / before)
-        return S, _MOST_CG, False
+        return newton_step(
+            lambda V: self.curved(C, P, top, V, rough), g, stand_in, floor, goal, enough
+        )
+
+    def _is_near(self, S: Tensor) -> bool:
+        """Say whether a step leaves every score about where it is."""
+        scores = self.rows.X @ S
+        return float((scores.amax(1) - scores.amin(1)).max()) <= _NEAR
 
     def _search(
         self, C: float, point: Point, value: float, S: Tensor, slope: float

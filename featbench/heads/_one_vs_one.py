@@ -107,18 +107,24 @@ class Problem:
         stop = np.zeros(1, np.int64)
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             done = [
-                pool.submit(
-                    solve_pairs, gram, diagonal, block.order, self.starts, self.pairs, part,
-                    self._bounds, self._tol, self._max_iter, stop, self.dual, self.intercept,
-                    self.steps, self._bounded,
-                )
+                pool.submit(self.solve_part, gram, diagonal, block, part, stop)
                 for part in self._parts(block.pairs)
-            ]  # fmt: skip
+            ]
             try:
                 for one in done:
                     one.result()
             finally:  # an interrupt ends the threads' work too
                 stop[0] = 1
+
+    def solve_part(
+        self, gram: NDArray[np.float32], diagonal: Floats, block: "Block", numbers: Indices,
+        stop: Indices,
+    ) -> None:  # fmt: skip
+        """Solve some of a block's pairs, in this thread, until ``stop[0]`` is 1."""
+        solve_pairs(
+            gram, diagonal, block.order, self.starts, self.pairs, numbers, self._bounds, self._tol,
+            self._max_iter, stop, self.dual, self.intercept, self.steps, self._bounded,
+        )  # fmt: skip
 
     def _parts(self, numbers: Indices) -> list[Indices]:
         """Split pairs into parts of like work."""

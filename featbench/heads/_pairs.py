@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from featbench.heads._compiled import compiled
-from featbench.heads._device import full_precision
+from featbench.heads._device import products_in
 from featbench.heads._kernels import CPU, Floats
 
 _SHARES_BYTES = 10 * 2**20  # they stay in a core's cache while they are counted
@@ -117,7 +117,7 @@ class Pairs:
 
         return self._each(kernel, combine)
 
-    @full_precision()
+    @products_in("highest")
     def _each(
         self, kernel: torch.Tensor, look: Callable[[torch.Tensor], NDArray[Any]]
     ) -> NDArray[Any]:

@@ -20,7 +20,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from featbench.heads._arrays import check_array, check_names
 from featbench.heads._calibration import softmax
 from featbench.heads._device import find_device
-from featbench.heads._newton import Point, Rows, SoftmaxProblem, Solution, rotate
+from featbench.heads._eigenbasis import Rows, rotate
+from featbench.heads._newton import Point, SoftmaxProblem, Solution
 from featbench.heads._trials import Fold, Trial, one_by_one
 from featbench.machine import flush_denormals, keep_memory
 
@@ -28,6 +29,8 @@ _SMALL = 2**24
 """Up to so many multiplications a product, float64 costs nothing that anyone would notice."""
 _FINE = 1e-5
 """A finer tolerance than this is below what float32 gradients can tell."""
+_UNEVEN = 30.0
+"""A row that is so many times the median row's length has scores that float32 rounds too far."""
 _FINEST = 1e-8
 """Its square is the last digit of a float64 objective."""
 _BLENDED = 3
@@ -314,7 +317,7 @@ def _fit_all(
     keep_memory()
     device = find_device(one.device)
     small = rows.size * len(classes) <= _SMALL
-    exact = small or rows.dtype == np.float64 or one.tol < _FINE
+    exact = small or rows.dtype == np.float64 or one.tol < _FINE or _are_uneven(rows)
     dtype = np.float64 if exact else np.float32
     tol = max(_FINEST, one.tol / 100 if small else one.tol)
     with torch.inference_mode(), flush_denormals():
@@ -351,7 +354,8 @@ def _solve(
             ladder.append(ladder[-1] / 10)
         known = []
         for rung in ladder[:0:-1]:
-            loose = _next(problem, rung, known[-_BLENDED:], max(tol, _LOOSE), max_iter - spent)
+            tried, most = max(tol, _LOOSE), max_iter - spent
+            loose = _next(problem, rung, known[-_BLENDED:], tried, most, loose=True)
             spent += loose.steps
             known.append((rung, loose.point))
     solution = _next(problem, C, known[-_BLENDED:], tol, max_iter - spent)
@@ -359,15 +363,23 @@ def _solve(
 
 
 def _next(
-    problem: SoftmaxProblem, C: float, known: list[tuple[float, Point]], tol: float, max_iter: int
-) -> Solution:
+    problem: SoftmaxProblem, C: float, known: list[tuple[float, Point]], tol: float, max_iter: int,
+    loose: bool = False,
+) -> Solution:  # fmt: skip
     if not known:
-        return problem.solve(C, problem.start(), tol, max_iter)
+        return problem.solve(C, problem.start(), tol, max_iter, loose=loose)
     ahead = 0.0
     if len(known) > 1 and known[-1][0] > known[-2][0]:  # coefficients go about as log C
         ahead = math.log(C / known[-1][0]) / math.log(known[-1][0] / known[-2][0])
     point, state = problem.between(C, [point for _, point in known], ahead)
-    return problem.solve(C, point, tol, max_iter, state)
+    return problem.solve(C, point, tol, max_iter, state, loose)
+
+
+def _are_uneven(X: NDArray[np.floating]) -> bool:
+    """Say whether some rows of X (n, d) lie far outside all others."""
+    middle = np.median(X[:: max(1, len(X) // 256)], axis=0)  # a long row moves a mean
+    lengths = np.abs(X - middle).mean(axis=1, dtype=np.float64)
+    return bool(lengths.max() > _UNEVEN * np.median(lengths))
 
 
 def _row_weights(

@@ -20,7 +20,7 @@ from featbench.heads._kernels import (
     products_dtype,
     squared_lengths,
 )
-from featbench.heads._one_vs_one import Problem, gram_bytes, whole
+from featbench.heads._one_vs_one import Problem, whole
 from featbench.heads._pairs import Pairs
 from featbench.heads._trials import Fold, Rows, Trial, attempt, one_by_one
 from featbench.machine import keep_memory, memory_limit
@@ -28,8 +28,9 @@ from featbench.machine import keep_memory, memory_limit
 if TYPE_CHECKING:
     from featbench.heads._kernel_svc import KernelSVC
 
-Gram = tuple[NDArray[np.float32], Floats, NDArray[np.float32]]
-"""Kernel values between all rows, their diagonal, and those between all rows and the held out."""
+Gram = tuple[NDArray[np.float32], Floats, torch.Tensor]
+"""Kernel values between all rows, their diagonal, and those between all rows and the held out: in
+single precision as the solver has them, the last as precise as ``predict`` has them."""
 
 
 def try_all(
@@ -52,8 +53,10 @@ def try_all(
     folds : sequence of (ndarray of int, ndarray of int)
         Rows to fit on and rows to score on.
     """
-    values = 1 + products_dtype(rows, rows).itemsize // 4  # the products, and one Gram matrix
-    if gram_bytes(len(rows)) * values > memory_limit():
+    dtype = products_dtype(rows[folds[0][0]]) if len(folds) else torch.float64
+    held_most = max((len(held_out) for _, held_out in folds), default=0)
+    singles = len(rows) * (len(rows) + held_most) * dtype.itemsize // 4 + len(rows) ** 2
+    if 4 * singles > memory_limit():  # the products, one Gram matrix, and what predicts
         yield from one_by_one(cores, rows, y, folds)
         return
     keep_memory()
@@ -62,7 +65,7 @@ def try_all(
         key = (core.kernel, core.gamma, core.degree, core.coef0)
         alike.setdefault(key, []).append(number)
     device = usable_device(cores[0].device)
-    product, squares = own_products(rows, device), squared_lengths(rows)
+    product, squares = own_products(rows, dtype, device), squared_lengths(rows)
     for fold, (train, held_out) in enumerate(folds):
         scale = functools.cache(lambda inside=rows[train]: _scale(type(cores[0]), inside))
         for members in alike.values():
@@ -100,8 +103,9 @@ def _gram_maker(
     """Return what makes the kernel values when they are first asked for."""
 
     def make() -> Gram:
-        gram = gram_of(product, squares, kernel())
-        return gram, kernel().diagonal(squares), gram[:, held_out]
+        own, places = kernel(), torch.from_numpy(held_out).to(product.device)
+        asked = own.of_(product[:, places], squares, squares[held_out])
+        return gram_of(product, squares, own), own.diagonal(squares), asked.cpu()
 
     return make
 
@@ -144,7 +148,8 @@ class _Guess:
         assert self.problem is not None
         places, n_support = self.problem.support()
         dual, intercept = self.problem.dual[:, places], self.problem.intercept
-        pairs = Pairs(dual, intercept, n_support, torch.float32)
-        kernel = self._gram()[2][self._places[places]]
-        labels: NDArray[Any] = self._core.classes_[pairs.winners(torch.from_numpy(kernel))]
+        asked = self._gram()[2]
+        pairs = Pairs(dual, intercept, n_support, asked.dtype)
+        winners = pairs.winners(asked[torch.from_numpy(self._places[places])])
+        labels: NDArray[Any] = self._core.classes_[winners]
         return labels

@@ -61,13 +61,17 @@ class Candidate:
         }
 
 
-def left_to_search(name: str, fixed: Iterable[str]) -> dict[str, tuple[Any, ...]]:
-    """Return what of a head's space is not fixed already."""
-    return {k: values for k, values in HEADS[name].space.items() if k not in set(fixed)}
+def left_to_search(
+    name: str, fixed: Iterable[str], whole: bool = False
+) -> dict[str, tuple[Any, ...]]:
+    """Return what of a head's space is not fixed already; or of its grid, if all is to be tried."""
+    head, known = HEADS[name], set(fixed)
+    space = head.grid if whole and set(head.grid) - known else head.space
+    return {k: values for k, values in space.items() if k not in known}
 
 
 def search_space(name: str, fixed: dict[str, Any], count: int | None, seed: int = 0) -> list[Head]:
-    """Draw candidates from a head's declared space.
+    """Draw candidates from a head's declared space; no two of them do the same.
 
     Parameters
     ----------
@@ -76,7 +80,8 @@ def search_space(name: str, fixed: dict[str, Any], count: int | None, seed: int 
     fixed : dict
         Settings that every candidate has.
     count : int or None
-        So many different ones at random, the head's defaults first; None is the whole grid.
+        So many different ones at random, the head's defaults first; None is the whole grid, the
+        head's own ``grid`` where it declares one.
     seed : int
         Decides the draw.
 
@@ -85,7 +90,7 @@ def search_space(name: str, fixed: dict[str, Any], count: int | None, seed: int 
     UsageError
         For an unknown head or setting, or a head whose space is empty.
     """
-    base, space = create_head(name, **fixed), left_to_search(name, fixed)
+    base, space = create_head(name, **fixed), left_to_search(name, fixed, count is None)
     if not space:
         besides = f" besides {', '.join(fixed)}" if fixed else ""
         raise UsageError(f"head {name} has nothing to tune{besides}: leave --tune out")
@@ -93,8 +98,15 @@ def search_space(name: str, fixed: dict[str, Any], count: int | None, seed: int 
     default = tuple(base.get_params(deep=False)[k] for k in space)
     if count is not None:
         drawn = np.random.default_rng(seed).permutation(len(grid))
-        grid = [default, *(g for g in (grid[i] for i in drawn) if g != default)][:count]
-    return [clone(base).set_params(**dict(zip(space, values, strict=True))) for values in grid]
+        grid = [default, *(grid[i] for i in drawn)]
+    found: dict[str, Head] = {}
+    for values in grid:
+        head = clone(base).set_params(**dict(zip(space, values, strict=True)))
+        idle = head.idle_settings()
+        found.setdefault(str([(k, getattr(head, k)) for k in space if k not in idle]), head)
+        if len(found) == count:
+            break
+    return list(found.values())
 
 
 def tune(

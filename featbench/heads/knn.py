@@ -88,6 +88,15 @@ class KNNHead(Head):
         self.class_weight = class_weight
         self.calibrate = calibrate
 
+    def idle_settings(self) -> set[str]:
+        """Return the settings that change nothing: a single vote, for one, needs no weight."""
+        idle = {"weights"} if self.k == 1 else set()
+        if idle or self.weights != "softmax":
+            idle.add("temperature")
+        if self.preprocess == "l2" and (self.k == 1 or self.weights != "distance"):
+            idle.add("metric")  # rows of length 1 are as near by either
+        return idle
+
     def _core(self) -> "BlockedKNN":
         return BlockedKNN(**self._core_settings())
 

@@ -93,6 +93,12 @@ class MLPHead(Head):
         "label_smoothing": (0.0, 0.1),
         "batch_norm": (False, True),
     }
+    grid: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "hidden": ((), (256,), (1024,)),
+        "lr": (3e-4, 1e-3, 3e-3),
+        "weight_decay": (1e-2, 1e-1),
+        "dropout": (0.2, 0.5),
+    }
 
     def __init__(
         self,
@@ -143,6 +149,15 @@ class MLPHead(Head):
         self.class_weight = class_weight
         self.random_state = random_state
         self.calibrate = calibrate
+
+    def idle_settings(self) -> set[str]:
+        """Return the settings that change nothing, such as dropout without hidden layers."""
+        idle = set() if len(self.hidden) else {"dropout", "batch_norm"}
+        if self.optimizer != "sgd":
+            idle.add("momentum")
+        if self.schedule != "step":
+            idle |= {"step_epochs", "step_factor"}
+        return idle
 
     def _core(self) -> "TorchMLP":
         return TorchMLP(**self._core_settings())

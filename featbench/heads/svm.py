@@ -10,9 +10,11 @@ from featbench.heads._base import Head, register_head
 from featbench.heads._kernel_svc import KernelSVC
 from featbench.heads._nystroem import NystroemSVC
 from featbench.heads._one_vs_one import gram_bytes, group_classes, readable
+from featbench.heads._one_vs_rest import OneVsRestSVC, check_memory
 from featbench.machine import memory_limit
 
 _C: tuple[Any, ...] = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
+_STRATEGIES = ("one-vs-one", "one-vs-rest")
 _GAMMA: tuple[Any, ...] = ("scale", 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 
 
@@ -22,22 +24,30 @@ class _KernelHead(Head):
     _kernel: str
     approximate: bool
 
-    def _core(self) -> KernelSVC:
-        settings = {k: v for k, v in self._core_settings().items() if k != "approximate"}
+    def _machine(self) -> KernelSVC:
+        own = self._core_settings()
+        settings = {k: v for k, v in own.items() if k not in ("approximate", "strategy")}
         return KernelSVC(kernel=self._kernel, **settings)
 
-    def _core_for(self, y: NDArray[Any]) -> KernelSVC | NystroemSVC:
+    def _core(self) -> KernelSVC | OneVsRestSVC:
+        return self._machine()
+
+    def _core_for(self, y: NDArray[Any]) -> KernelSVC | OneVsRestSVC | NystroemSVC:
         """Return the exact machine, or what stands in for it where memory is too small."""
         if not self.approximate:
             return self._core()
         try:
-            group_classes(np.unique(y, return_counts=True)[1], memory_limit())
+            self._check_memory(y)
         except UsageError:
-            return NystroemSVC(self._core())
+            return NystroemSVC(self._machine())
         return self._core()
 
-    def _cores(self) -> tuple[KernelSVC, NystroemSVC]:
-        return self._core(), NystroemSVC(self._core())
+    def _cores(self) -> tuple[KernelSVC | OneVsRestSVC, NystroemSVC]:
+        return self._core(), NystroemSVC(self._machine())
+
+    def _check_memory(self, y: NDArray[Any]) -> list[list[int]]:
+        """Return the classes in groups of which any two fit in memory; raises UsageError."""
+        return group_classes(np.unique(y, return_counts=True)[1], memory_limit())
 
     @property
     def n_iter_(self) -> Any:
@@ -58,7 +68,7 @@ class _KernelHead(Head):
         if whole <= limit:
             return f"Gram matrix {sizes} ({allowed})"
         try:
-            groups = group_classes(np.unique(y, return_counts=True)[1], limit)
+            groups = self._check_memory(y)
         except UsageError:
             if not self.approximate:
                 raise
@@ -75,15 +85,18 @@ class LinearSVMHead(_KernelHead):
     ----------
     C : float
         Inverse strength of the penalty.
+    strategy : str
+        ``one-vs-one``, a machine a pair of classes, whose votes count; or ``one-vs-rest``, one
+        a class, whose scores are one linear layer, so that fine-tuning can start from it.
     preprocess : str
         ``none``, ``standardise``, ``l2`` or ``whiten``.
     class_weight : dict or 'balanced', optional
-        As in scikit-learn.
+        As in scikit-learn; in every machine a row has the weight of its class.
     max_iter : int
-        Steps at most for a pair of classes; one that needs more is reported as not converged.
+        Steps at most for a machine; one that needs more is reported as not converged.
     approximate : bool
-        Where not even the Gram matrix of two classes fits in memory, fit Nyström's features and a
-        linear SVM, and say so; without it that is an error.
+        Where the Gram matrix does not fit in memory (with one-vs-one not even that of two classes),
+        fit Nyström's features and a linear SVM, and say so; without it that is an error.
     device : str
         Where Gram matrices are made and votes counted: ``cpu``, ``cuda`` or ``auto``.
     calibrate : str, optional
@@ -98,6 +111,7 @@ class LinearSVMHead(_KernelHead):
     def __init__(
         self,
         C: float = 0.01,
+        strategy: str = "one-vs-one",
         preprocess: str = "standardise",
         class_weight: Any = None,
         max_iter: int = 1_000_000,
@@ -106,12 +120,33 @@ class LinearSVMHead(_KernelHead):
         calibrate: str | None = None,
     ) -> None:
         self.C = C
+        self.strategy = strategy
         self.preprocess = preprocess
         self.class_weight = class_weight
         self.max_iter = max_iter
         self.approximate = approximate
         self.device = device
         self.calibrate = calibrate
+
+    def _is_one_layer(self) -> bool:
+        if self.strategy not in _STRATEGIES:
+            raise ValueError(f"strategy={self.strategy!r}: expected {', '.join(_STRATEGIES)}")
+        return self.strategy == "one-vs-rest"
+
+    def _core(self) -> KernelSVC | OneVsRestSVC:
+        machine = self._machine()
+        return OneVsRestSVC(machine) if self._is_one_layer() else machine
+
+    def _check_memory(self, y: NDArray[Any]) -> list[list[int]]:
+        if not self._is_one_layer():
+            return super()._check_memory(y)
+        check_memory(len(y))
+        return [list(range(len(np.unique(y))))]
+
+    def _is_linear(self) -> bool:
+        if not hasattr(self, "core_"):
+            return self._is_one_layer()
+        return hasattr(self.core_, "coef_") and not isinstance(self.core_, NystroemSVC)
 
 
 @register_head("svm-poly")

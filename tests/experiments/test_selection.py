@@ -168,6 +168,7 @@ def test_candidates_that_cannot_be_chosen_are_told(
     assert result.settings["max_iter"] == 100_000
     assert result.ledger[0]["problem"].startswith("did not converge")
     assert any("max_iter=1): did not converge" in line for line in told)
+    assert told.index("svm-linear: a grid of 2 candidates, 2 fits") < len(told) - 2
 
 
 @pytest.mark.parametrize(

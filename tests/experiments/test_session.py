@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,17 @@ def test_training_is_recorded_with_its_history(photos: Path, tmp_path: Path) -> 
     history = session(tmp_path).store.history(result)
     assert history is not None
     assert history["epoch"].tolist() == [1, 2]
+
+
+def test_a_warm_start_from_a_linear_svm_takes_the_strategy_that_is_a_layer(
+    photos: Path, tmp_path: Path
+) -> None:
+    run = Run(str(photos), "lenet5", blocks=1, warm_start="svm-linear", settings={"epochs": 1})
+    result = session(tmp_path).run(run)
+    assert result.settings["warm_start_settings"]["strategy"] == "one-vs-rest"
+    votes = replace(run, warm_start_settings={"strategy": "one-vs-one"})
+    with pytest.raises(UsageError, match="svm-linear with its strategy=one-vs-rest"):
+        session(tmp_path).run(votes)
 
 
 def test_no_two_training_settings_share_a_run_id(photos: Path) -> None:

@@ -103,6 +103,18 @@ def test_a_warm_start_begins_with_the_heads_own_predictions(
     np.testing.assert_allclose(ours, theirs, atol=1e-3 if blocks == 1 else 1e-4)  # 16 bits
 
 
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_a_warm_start_from_a_linear_svm_begins_with_its_labels(
+    blocks: int, data: Dataset, tmp_path: Path
+) -> None:
+    found = extract(with_validation(data), "lenet5", cache=tmp_path)
+    head = create_head("svm-linear", strategy="one-vs-rest").fit(found.train.X, found.train.y)
+    model = tune(data, tmp_path, blocks=blocks, warm_start=head, epochs=1, lr=1e-12)
+    scores = head.decision_function(found.test.X)
+    theirs = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict_proba(data.test), theirs, atol=1e-4)
+
+
 def test_a_head_that_never_saw_a_class_gives_it_no_chance(data: Dataset, tmp_path: Path) -> None:
     found = extract(data, "lenet5", cache=tmp_path)
     seen = found.train.y != 1

@@ -254,6 +254,31 @@ def test_rows_far_from_the_origin_keep_their_precision(monkeypatch: pytest.Monke
     )
 
 
+@pytest.mark.parametrize("exact", [0, 2**33])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_row_is_decided_alone_as_among_many_and_as_in_trials(
+    kernel: str, exact: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ties are everywhere: rows come many times, and kernels are nearly constant."""
+    monkeypatch.setattr(_kernels, "_EXACT", exact)
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 2, (90, 3)) / 3 + 0.1, rng.integers(0, 4, 90)
+    machine = KernelSVC(kernel=kernel, gamma=1e-6, C=10.0, decision_function_shape="ovo").fit(X, y)
+    assert machine.is_single_ == (exact == 0)
+    scores = machine.decision_function(X)
+    monkeypatch.setattr(_kernels, "_EXACT", 2**33 - exact)  # what is asked settles nothing
+    alone = np.concatenate([machine.decision_function(X[i : i + 1]) for i in range(len(X))])
+    np.testing.assert_allclose(alone, scores, atol=1e-12 if exact else 1e-4)
+    if exact:
+        one_by_one = np.concatenate([machine.predict(row) for row in X[:, None]])
+        assert np.array_equal(one_by_one, machine.predict(X))
+    monkeypatch.setattr(_kernels, "_EXACT", exact)
+    train, held = np.arange(60), np.arange(60, 90)
+    core = KernelSVC(kernel=kernel, gamma=1e-6, C=10.0)
+    ((_, _, trial),) = KernelSVC.try_all([core], X, y, [(train, held)])
+    assert trial.accuracy == core.fit(X[train], y[train]).score(X[held], y[held])
+
+
 def test_bad_input_says_what_is_wrong() -> None:
     X, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match="kernel='cubic'"):

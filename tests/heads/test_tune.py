@@ -159,6 +159,41 @@ class TestSearchSpace:
         assert len(search_space("svm-poly", {}, None)) == size
         assert size <= len(search_space("svm-poly", {}, 10_000)) <= size + 1
 
+    @pytest.mark.parametrize("count", [None, 400])
+    def test_tries_nothing_twice_under_two_names(self, count: int | None) -> None:
+        neighbours = search_space("knn", {}, count, seed=1)
+        done = [
+            "nearest" if h.k == 1 else (h.k, h.weights, h.weights == "softmax" and h.temperature)
+            for h in neighbours
+        ]
+        metrics = [
+            None if h.preprocess == "l2" and (h.k == 1 or h.weights != "distance") else h.metric
+            for h in neighbours
+        ]
+        seen = {
+            str((*each, h.preprocess)) for *each, h in zip(done, metrics, neighbours, strict=True)
+        }
+        # k = 1, or 4 k × 5 weights: with two metrics, or on rows of length 1 (4 of them) with one
+        assert len(seen) == len(neighbours) == 2 * 21 + 21 + 4
+        layers = search_space("mlp", {"lr": 1e-3, "weight_decay": 0.0}, 10_000)
+        without = [h for h in layers if not h.hidden]
+        assert len(without) == 3 * 2 * 2
+        assert len({(h.epochs, h.schedule, h.label_smoothing) for h in without}) == 3 * 2 * 2
+
+    def test_idle_settings_change_no_prediction(self) -> None:
+        for one, other in (({"k": 1}, {"weights": "uniform"}), ({"k": 1}, {"temperature": 1.0}),
+                           ({"weights": "uniform"}, {"temperature": 1.0}),
+                           ({"preprocess": "l2"}, {"metric": "euclidean"})):  # fmt: skip
+            head = create_head("knn", **one)
+            assert set(other) <= head.idle_settings()
+            moved = create_head("knn", **one, **other).fit(X, Y)
+            np.testing.assert_allclose(moved.predict_proba(X), head.fit(X, Y).predict_proba(X))
+
+    def test_the_whole_grid_of_an_mlp_can_be_waited_for(self) -> None:
+        assert len(search_space("mlp", {}, None)) == 3 * 2 * (1 + 2 * 2)
+        assert len(search_space("mlp", {"hidden": ()}, None)) == 3 * 2
+        assert {h.schedule for h in search_space("mlp", {}, 100)} == {"constant", "cosine"}
+
     def test_says_when_nothing_is_left(self) -> None:
         with pytest.raises(UsageError, match="nothing to tune besides C"):
             search_space("svm-linear", {"C": 1.0}, 5)
