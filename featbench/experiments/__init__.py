@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from featbench.experiments._recipe import parse_changes as parse_changes
     from featbench.experiments._result import FINE_TUNE as FINE_TUNE
     from featbench.experiments._result import FROM_PIXELS as FROM_PIXELS
+    from featbench.experiments._result import FROZEN as FROZEN
     from featbench.experiments._result import Predictions as Predictions
     from featbench.experiments._result import Result as Result
     from featbench.experiments._result import ResultStore as ResultStore
@@ -35,6 +36,7 @@ _HOMES = {
     "Choice": "_project",
     "FINE_TUNE": "_result",
     "FROM_PIXELS": "_result",
+    "FROZEN": "_result",
     "FeatureTable": "_feature_table",
     "Plan": "_recipe",
     "Predictions": "_result",

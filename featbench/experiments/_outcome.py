@@ -60,3 +60,21 @@ class Outcome:
     history: list[dict[str, Any]]
     skipped: tuple[tuple[str, str], ...]
     head: Head | None = None
+
+
+def images_per_second(
+    below: float, images_below: int, above: float, images_above: int
+) -> float | None:
+    """Return the images a second from file to label, with nothing cached.
+
+    Parameters
+    ----------
+    below, above : float
+        Seconds spent below the cut, decoding among them, and above it.
+    images_below, images_above : int
+        On how many images; where one is 0 there is no such rate, and None is returned.
+    """
+    if not images_below or not images_above:
+        return None
+    seconds = below / images_below + above / images_above
+    return 1 / seconds if seconds > 0 else None

@@ -23,6 +23,8 @@ FINE_TUNE = "fine-tune"
 """The method of every run that trains above a cut."""
 FROM_PIXELS = "pixels"
 """What a Result's ``cut`` says where everything trains."""
+FROZEN = "classifier"
+"""What a Result's ``cut`` says where the whole backbone is frozen."""
 
 
 class Result(BaseModel):
@@ -35,6 +37,12 @@ class Result(BaseModel):
     fractions, times seconds of wall time, memory MiB. What does not apply is None: ``log_loss`` and
     ``ece`` (expected calibration error) need a method that gives probabilities; what ends in
     ``_uncalibrated`` is of the same head's ``uncalibrated_proba``, and needs one that calibrates.
+
+    ``images_per_second`` is what a prediction costs in use, from file to label with nothing cached:
+    1 / (e + p). e is the seconds an image of what the prediction needs below the cut, decoding
+    among it (``extract_seconds_cold`` over its images, without a warm start's own features); p is
+    ``predict_seconds`` over the images of all splits. Both are this run's own times on its device,
+    in its batches, and e counts choosing an engine and keeping the rows. None for a file's rows.
 
     Parameters
     ----------
@@ -93,6 +101,7 @@ class Result(BaseModel):
     extract_seconds_cold: float = 0.0
     fit_seconds: float = 0.0
     predict_seconds: float = 0.0
+    images_per_second: float | None = None
     rows_computed: int = 0
     rows_cached: int = 0
     peak_memory_mb: float = 0.0

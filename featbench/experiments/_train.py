@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from featbench.datasets import Dataset, with_validation
 from featbench.experiments._fit_head import fit
-from featbench.experiments._outcome import Conditions, Outcome
+from featbench.experiments._outcome import Conditions, Outcome, images_per_second
 from featbench.experiments._result import Predictions
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run
@@ -49,14 +49,19 @@ def train(
             continue
         chances = model.predict_proba(split)
         predictions[name] = Predictions(split.ids, split.labels, chances.argmax(1), chances)
+    asked = time.perf_counter() - fitted
     costs = dict(model.inputs_.costs)
+    images = sum(len(split) for split in model.inputs_.dataset.splits.values())
+    below = costs["rows_computed"] + costs["rows_cached"] or images
+    rate = images_per_second(costs["extract_seconds_cold"], below, asked, images)
     if rows is not None:  # a warm start's features are a cost of the run
         for name in ("extract_seconds", "extract_seconds_cold", "rows_computed", "rows_cached"):
             costs[name] += rows.costs[name]
     fields = {
         **costs,
         "fit_seconds": fitted - began - costs["extract_seconds"],
-        "predict_seconds": time.perf_counter() - fitted,
+        "predict_seconds": asked,
+        "images_per_second": rate,
         "parameters_total": model.total_,
         "parameters_trainable": model.trainable_,
         "best_epoch": model.best_epoch_,
