@@ -16,11 +16,13 @@ from featbench.networks._registry import NETWORKS, Built, register_network
 from featbench.networks._small import is_small, register_small, small_networks, small_options
 from featbench.networks._trace import FEATURES, PIXELS, weight_count
 from featbench.networks._weights import is_weights_file
+from featbench.networks._zeros import ActivationZeros, ZeroCounter
 
 __all__ = [
     "FEATURES",
     "NETWORKS",
     "PIXELS",
+    "ActivationZeros",
     "Block",
     "Built",
     "Cut",
@@ -28,6 +30,7 @@ __all__ = [
     "Layer",
     "Network",
     "Preprocessing",
+    "ZeroCounter",
     "check_network",
     "create_network",
     "fuse",
