@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from featbench.experiments._result import ResultStore as ResultStore
     from featbench.experiments._result import load_results as load_results
     from featbench.experiments._run import Run as Run
+    from featbench.experiments._run_network import network_of as network_of
     from featbench.experiments._selection import Selection as Selection
     from featbench.experiments._session import Session as Session
 
@@ -52,6 +53,7 @@ _HOMES = {
     "load_model": "_model",
     "load_recipe": "_recipe",
     "load_results": "_result",
+    "network_of": "_run_network",
     "parse_changes": "_recipe",
     "remember_extraction": "_project",
     "save_model": "_model",

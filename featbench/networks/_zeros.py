@@ -204,12 +204,11 @@ class ZeroCounter(TorchFunctionMode):
 
 
 def _count_nonzero(values: torch.Tensor) -> int:
-    """Return how many values are not 0, exactly; as torch's own, which takes five times as long.
+    """Return how many values are not 0, exactly; torch's own takes several times as long.
 
     Sums of ones are exact in float32 below 2^24, so they are made for each image.
     """
     if values.ndim > 1 and values[0].numel() < 2**24 and values.dtype == torch.float32:
-        sums = values.sign().abs_().sum(dim=tuple(range(1, values.ndim)))
-        if torch.isfinite(sums).all():  # NaN has no sign
-            return int(sums.double().sum())
+        ones = torch.ne(values, 0, out=torch.empty_like(values))
+        return int(ones.sum(dim=tuple(range(1, values.ndim))).double().sum())
     return int(torch.count_nonzero(values))

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from featbench.report._names import labels_among as labels_among
     from featbench.report._names import method_name as method_name
     from featbench.report._page import write_report as write_report
+    from featbench.report._sparsity_bars import draw_sparsity as draw_sparsity
+    from featbench.report._sparsity_bars import sparsity_table as sparsity_table
     from featbench.report._statistics import wilson_interval as wilson_interval
     from featbench.report._table import FORMATS as FORMATS
     from featbench.report._table import as_csv as as_csv
@@ -32,11 +34,13 @@ _HOMES = {
     "check_picture": "_drawing",
     "curves_of": "_curves",
     "draw_curves": "_curves",
+    "draw_sparsity": "_sparsity_bars",
     "footnote": "_table",
     "label_of": "_names",
     "labels_among": "_names",
     "method_name": "_names",
     "save_figure": "_drawing",
+    "sparsity_table": "_sparsity_bars",
     "wilson_interval": "_statistics",
     "write_report": "_page",
 }
