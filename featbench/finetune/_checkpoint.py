@@ -23,11 +23,17 @@ from torch import nn
 from featbench.errors import FeatbenchError, UsageError
 from featbench.files import write_whole
 from featbench.finetune._room import Room
-from featbench.networks import read_about, sha256_of_tensors, tensors_from_bytes, tensors_to_bytes
-from featbench.networks import read_header as header_of
+from featbench.networks import (
+    most_bytes,
+    read_about,
+    read_header,
+    sha256_of_tensors,
+    tensors_from_bytes,
+    tensors_to_bytes,
+)
 from featbench.progress import Reporter
 from featbench.training import BestEpoch
-from featbench.untrusted import check_described, parse_json, read_file, sealed, shown
+from featbench.untrusted import JSON_BYTES, check_described, parse_json, read_file, sealed, shown
 
 EVERY = 10.0
 """Seconds between two checkpoints, at least: a short training pays nothing."""
@@ -192,7 +198,7 @@ class Checkpoint:
         path = self.folder / FILE
         if not path.exists():
             return False
-        content = read_file(path, 2**40)
+        content = read_file(path, 8 * most_bytes(course.module.state_dict()) + JSON_BYTES)
         about = read_about(content, path).encode()
         raw = parse_json(about, path)
         sha256 = raw.pop("sha256", None) if isinstance(raw, dict) else None
@@ -205,7 +211,7 @@ class Checkpoint:
         ):  # fmt: skip
             if here != there:
                 raise UsageError(f"{path}: has another {what} ({shown(there)[:40]}, here {here})")
-        like = course.like(header_of(content, path).keys())
+        like = course.like(read_header(content, path).keys())
         tensors = tensors_from_bytes(content, like, path)
         if sha256_of_tensors(tensors) != note.tensors:
             raise UsageError(f"{path}: is damaged (its tensors' checksum differs)")

@@ -72,7 +72,7 @@ class Room:
             self.most = (largest + 1) // 2
             if largest == 1 or len(self._pieces(count)) == len(pieces):
                 raise FeatbenchError(
-                    f"{self._work}: memory has no room even for {largest} images at once; use a "
+                    f"{self._work}: memory has no room for images even {largest} at a time; use a "
                     "smaller network or smaller images, or train fewer blocks"
                 )
             if torch.cuda.is_available():
