@@ -76,6 +76,8 @@ class_weight, loss, binary, hidden, dropout
         The epoch whose weights were kept, from 1.
     network_ : Network
         With the trained weights.
+    outputs_ : int
+        Of the network: one a class, or a single one for two.
     cut_ : str
         The first block that trained: ``classifier``, a block's name or ``pixels``.
     total_, trainable_ : int
@@ -173,7 +175,7 @@ class_weight, loss, binary, hidden, dropout
             raise UsageError("init_from goes without weights and warm_start: it brings its own, "
                              "classifier included")  # fmt: skip
         classes = len(dataset.classes)
-        outputs = schedule.outputs(classes)
+        outputs = self.outputs_ = schedule.outputs(classes)
         keep_memory()
         if schedule.needs_validation:
             dataset = with_validation(dataset, split_seed=self.split_seed)

@@ -48,11 +48,11 @@ def put_last_layers(network: Network, schedule: Schedule, seed: int) -> None:
     before: list[nn.Module] = [nn.Dropout(share)] if share is not None and not own else []
     if not schedule.hidden and not before:
         return
-    last = _classifier(network)
+    last = classifier_of(network)
     if schedule.hidden:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            widths = [_width(last), *schedule.hidden]
+            widths = [width_of(last), *schedule.hidden]
             for width, size in itertools.pairwise(widths):
                 before += [_layer_like(last, width, size), nn.ReLU()]
                 before += [] if share is None else [nn.Dropout(share)]
@@ -65,14 +65,16 @@ def put_last_layers(network: Network, schedule: Schedule, seed: int) -> None:
         traced.parts[network.classifier] = whole
 
 
-def _classifier(network: Network) -> nn.Linear | nn.Conv2d:
+def classifier_of(network: Network) -> nn.Linear | nn.Conv2d:
+    """Return a network's last layer, whatever was put before it."""
     layer = network.module.get_submodule(network.classifier)
     layer = layer[-1] if isinstance(layer, nn.Sequential) else layer
     assert isinstance(layer, nn.Linear | nn.Conv2d)
     return layer
 
 
-def _width(layer: nn.Linear | nn.Conv2d) -> int:
+def width_of(layer: nn.Linear | nn.Conv2d) -> int:
+    """Return how many numbers a layer takes."""
     return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
 
 
@@ -96,11 +98,11 @@ def start_from(head: LinearHead, network: Network) -> None:
         When the head is not linear, or on other features.
     """
     weight, bias = head.linear_layer()
-    layer = _classifier(network)
-    if layer.bias is None or weight.shape[1] != _width(layer):
+    layer = classifier_of(network)
+    if layer.bias is None or weight.shape[1] != width_of(layer):
         raise UsageError(
             f"warm start: the head has {weight.shape[1]} features, {network.name}'s "
-            f"classifier {_width(layer)} (and it needs a bias)"
+            f"classifier {width_of(layer)} (and it needs a bias)"
         )
     seen = torch.as_tensor(head.classes_, dtype=torch.int64)
     if len(layer.weight) == 1:

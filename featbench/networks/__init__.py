@@ -1,6 +1,7 @@
 """What is computed: pretrained backbones, small networks, weights, blocks, and the cut."""
 
 from featbench.networks._blocks import Block
+from featbench.networks._final_layer import replace_classifier
 from featbench.networks._fuse import fuse
 from featbench.networks._layers import Layer, layers_of
 from featbench.networks._network import (
@@ -50,6 +51,7 @@ __all__ = [
     "read_about",
     "read_header",
     "register_network",
+    "replace_classifier",
     "register_small",
     "sha256_of_tensors",
     "small_networks",
