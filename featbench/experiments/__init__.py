@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 from featbench.lazy import exporter
 
 if TYPE_CHECKING:
+    from featbench.experiments._answers import Answers as Answers
     from featbench.experiments._feature_table import FeatureTable as FeatureTable
     from featbench.experiments._features_file import load_features as load_features
-    from featbench.experiments._model import Answers as Answers
     from featbench.experiments._model import SavedModel as SavedModel
     from featbench.experiments._model import find_model as find_model
+    from featbench.experiments._model import find_trained as find_trained
+    from featbench.experiments._model import find_weights as find_weights
     from featbench.experiments._model import load_model as load_model
     from featbench.experiments._model import save_model as save_model
     from featbench.experiments._project import Choice as Choice
@@ -31,9 +33,10 @@ if TYPE_CHECKING:
     from featbench.experiments._run_network import network_of as network_of
     from featbench.experiments._selection import Selection as Selection
     from featbench.experiments._session import Session as Session
+    from featbench.experiments._trained_model import TrainedModel as TrainedModel
 
 _HOMES = {
-    "Answers": "_model",
+    "Answers": "_answers",
     "Choice": "_project",
     "FINE_TUNE": "_result",
     "FROM_PIXELS": "_result",
@@ -48,7 +51,10 @@ _HOMES = {
     "Selection": "_selection",
     "Session": "_session",
     "Settled": "_project",
+    "TrainedModel": "_trained_model",
     "find_model": "_model",
+    "find_trained": "_model",
+    "find_weights": "_model",
     "load_features": "_features_file",
     "load_model": "_model",
     "load_recipe": "_recipe",

@@ -5,6 +5,7 @@ from typing import Any
 
 from featbench.datasets import Dataset
 from featbench.experiments._result import Predictions
+from featbench.finetune import FineTuneClassifier
 from featbench.heads import Head
 from featbench.progress import SILENT, Reporter
 
@@ -52,6 +53,8 @@ class Outcome:
         Id and reason of each item left out.
     head : Head, optional
         Fitted.
+    tuned : FineTuneClassifier, optional
+        Likewise, where a network was trained.
     """
 
     dataset: Dataset
@@ -60,6 +63,7 @@ class Outcome:
     history: list[dict[str, Any]]
     skipped: tuple[tuple[str, str], ...]
     head: Head | None = None
+    tuned: FineTuneClassifier | None = None
 
 
 def images_per_second(

@@ -13,13 +13,14 @@ from featbench.experiments._feature_table import NETWORK, WEIGHTS, FeatureTable
 from featbench.experiments._features_file import load_features
 from featbench.experiments._fit_head import fit_head
 from featbench.experiments._metrics import measure
-from featbench.experiments._model import FOLDER as MODEL
-from featbench.experiments._model import save_model
+from featbench.experiments._model import find_weights, save_model
+from featbench.experiments._model_file import FOLDER as MODEL
 from featbench.experiments._outcome import Conditions, Outcome
 from featbench.experiments._result import Result, ResultStore
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run, run_id
 from featbench.experiments._train import train
+from featbench.experiments._trained_model import save_trained
 from featbench.extraction import Features, choose_device, extract
 from featbench.machine import peak_memory_mb
 from featbench.networks import Network, create_network, is_weights_file
@@ -97,7 +98,8 @@ class Session:
         """Create the run's network; the one used last is kept."""
         key = (run.network, run.weights, run.seed)  # default weights may be random: lenet5's are
         if self._network is None or self._network[0] != key:
-            self._network = key, create_network(run.network, run.weights, seed=run.seed)
+            weights = find_weights(run.weights, self.store)
+            self._network = key, create_network(run.network, weights, seed=run.seed)
         return self._network[1]
 
     def features(self, dataset: Dataset, network: Network, precision: str) -> Features:
@@ -160,7 +162,13 @@ class Session:
         if run.head:
             outcome = fit_head(run, settings, self._rows(run, dataset), self._conditions)
         else:
-            outcome = train(run, dataset, lambda seen: self._rows(run, seen), self._conditions)
+            outcome = train(
+                run,
+                dataset,
+                lambda seen: self._rows(run, seen),
+                self._conditions,
+                find_weights(run.weights, self.store),
+            )
         self.skipped |= dict(outcome.skipped)
         if "test" not in outcome.predictions:
             raise UsageError(f"{dataset.source}: no test image is left to measure on; add images")
@@ -192,13 +200,16 @@ class Session:
         return result
 
     def _save_model(self, name: str, run: Run, outcome: Outcome) -> None:
-        """Save the way from pixels to label; a head that cannot be is told, and its run stands."""
-        if outcome.head is None:
-            return
+        """Save the way from pixels to label; what cannot be is told, and its run stands."""
+        folder = self.store.folder / name / MODEL
         features = self._features[1] if run.network and self._features else None
         try:
+            if outcome.tuned is not None:
+                save_trained(folder, outcome.tuned, run=name, dataset=outcome.dataset)
+            if outcome.head is None:
+                return
             save_model(
-                self.store.folder / name / MODEL, outcome.head, run=name, dataset=outcome.dataset,
+                folder, outcome.head, run=name, dataset=outcome.dataset,
                 network=self.network(run) if features else None, features=features, seed=run.seed,
                 from_file=is_weights_file(run.weights),
             )  # fmt: skip

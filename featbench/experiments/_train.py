@@ -10,10 +10,15 @@ from featbench.experiments._result import Predictions
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run
 from featbench.finetune import FineTuneClassifier
+from featbench.networks import GivenWeights
 
 
 def train(
-    run: Run, dataset: Dataset, features: Callable[[Dataset], Rows], conditions: Conditions
+    run: Run,
+    dataset: Dataset,
+    features: Callable[[Dataset], Rows],
+    conditions: Conditions,
+    weights: str | GivenWeights,
 ) -> Outcome:
     """Carry out a run that trains above a cut.
 
@@ -27,6 +32,8 @@ def train(
         Gives a data set's frozen features, which a warm start's head is fitted on.
     conditions : Conditions
         As the session has them.
+    weights : str or GivenWeights
+        As ``create_network`` takes them.
     """
     assert run.blocks is not None
     if run.schedule().needs_validation:
@@ -37,7 +44,7 @@ def train(
         rows = features(dataset)
         head = fit(run.warm_start or "", head, rows, conditions.reporter)
     model = FineTuneClassifier(
-        run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
+        run.network, weights, run.blocks, warm_start=head, seed=run.seed,
         split_seed=run.split_seed, cache=conditions.cache, device=conditions.device,
         strict=conditions.strict, reporter=conditions.reporter, **run.settings,
     )  # fmt: skip
@@ -67,5 +74,6 @@ def train(
         "best_epoch": model.best_epoch_,
     }
     return Outcome(
-        model.inputs_.dataset, predictions, fields, model.history_, model.inputs_.skipped
-    )
+        model.inputs_.dataset, predictions, fields, model.history_, model.inputs_.skipped,
+        tuned=model,
+    )  # fmt: skip

@@ -1,5 +1,7 @@
 """``FineTuneClassifier``: trains what lies above a cut of a network, on an image data set."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -12,14 +14,15 @@ from sklearn.base import BaseEstimator
 from featbench.datasets import Dataset, Split, with_validation
 from featbench.errors import UsageError
 from featbench.extraction import choose_device
+from featbench.finetune._checkpoint import Checkpoint
 from featbench.finetune._inputs import Inputs, load_inputs
-from featbench.finetune._last_layers import LinearHead, put_last_layers, start_from
+from featbench.finetune._last_layers import LinearHead, go_on_from, put_last_layers, start_from
 from featbench.finetune._objective import Objective, balanced_weights
 from featbench.finetune._rates import parameter_groups
 from featbench.finetune._schedule import Schedule
 from featbench.finetune._trainer import Trainer
 from featbench.machine import flush_denormals, keep_memory
-from featbench.networks import PIXELS, Network, create_network
+from featbench.networks import PIXELS, GivenWeights, Network, create_network, sha256_of_tensors
 from featbench.progress import SILENT, Reporter
 
 
@@ -30,7 +33,7 @@ class FineTuneClassifier(BaseEstimator):
     ----------
     network : str
         As in ``create_network``.
-    weights : str
+    weights : str or GivenWeights
         As in ``create_network``.
     blocks : int or str
         Train the last so many blocks (0: the classifier alone), from a named block on, or ``all``.
@@ -41,6 +44,13 @@ class_weight, loss, binary, hidden, dropout
     warm_start : fitted linear head, optional
         Start the classifier from it (LP-FT, Kumar et al. 2022): the first labels are its own, and
         with cross-entropy the first probabilities too.
+    init_from : GivenWeights, optional
+        In place of ``weights``, go on from these, classifier included (staged training): hidden
+        layers and the number of classes must be the same.
+    checkpoint : path, optional
+        A folder of its own for this training's state at the end of epochs (every ten seconds at
+        most, and when interrupted): with the same settings and data, ``fit`` goes on from there,
+        to the same end. It stays until somebody removes it.
     seed : int
         Seeds fresh weights, dropout and the order of the images: two runs on a CPU are identical.
     split_seed : int
@@ -60,10 +70,14 @@ class_weight, loss, binary, hidden, dropout
         The labels.
     history_ : list of dict
         A row an epoch.
+    resumed_after_ : int
+        The epoch after which an interrupted training went on; 0 where it began.
     best_epoch_ : int
         The epoch whose weights were kept, from 1.
     network_ : Network
         With the trained weights.
+    outputs_ : int
+        Of the network: one a class, or a single one for two.
     cut_ : str
         The first block that trained: ``classifier``, a block's name or ``pixels``.
     total_, trainable_ : int
@@ -75,7 +89,7 @@ class_weight, loss, binary, hidden, dropout
     def __init__(
         self,
         network: str = "efficientnet_lite0",
-        weights: str = "default",
+        weights: str | GivenWeights = "default",
         blocks: int | str = 1,
         *,
         optimizer: str = "adam",
@@ -101,6 +115,8 @@ class_weight, loss, binary, hidden, dropout
         hidden: Sequence[int] = (),
         dropout: float | None = None,
         warm_start: LinearHead | None = None,
+        init_from: GivenWeights | None = None,
+        checkpoint: str | Path | None = None,
         seed: int = 0,
         split_seed: int = 0,
         cache: str | Path = "cache",
@@ -134,6 +150,8 @@ class_weight, loss, binary, hidden, dropout
         self.hidden = hidden
         self.dropout = dropout
         self.warm_start = warm_start
+        self.init_from = init_from
+        self.checkpoint = checkpoint
         self.seed = seed
         self.split_seed = split_seed
         self.cache = cache
@@ -152,14 +170,21 @@ class_weight, loss, binary, hidden, dropout
         schedule = Schedule(**{name: getattr(self, name) for name in Schedule.__dataclass_fields__})
         if self.warm_start is not None and schedule.hidden:
             raise UsageError("warm_start goes without hidden: a linear head has no hidden layers")
+        if self.init_from is not None and (self.warm_start is not None
+                                           or self.weights != "default"):  # fmt: skip
+            raise UsageError("init_from goes without weights and warm_start: it brings its own, "
+                             "classifier included")  # fmt: skip
         classes = len(dataset.classes)
-        outputs = schedule.outputs(classes)
+        outputs = self.outputs_ = schedule.outputs(classes)
         keep_memory()
         if schedule.needs_validation:
             dataset = with_validation(dataset, split_seed=self.split_seed)
         device = choose_device(self.device)
-        self.network_ = create_network(self.network, self.weights, outputs, self.seed)
+        weights = self.weights if self.init_from is None else self.init_from
+        self.network_ = create_network(self.network, weights, outputs, self.seed)
         put_last_layers(self.network_, schedule, self.seed)
+        if self.init_from is not None:
+            go_on_from(self.init_from, self.network_)
         self.at_ = self.network_.place_of(self.blocks)
         self.cut_ = self.network_.first_trained(self.blocks)
         self.total_, self.trainable_ = self.network_.parameters(self.blocks)
@@ -175,13 +200,15 @@ class_weight, loss, binary, hidden, dropout
         weight = balanced_weights(data["train"][1], classes) if schedule.class_weight else None
         objective = Objective(schedule.loss, weight, schedule.label_smoothing)
         self._trainer = Trainer(suffix, self._prepare(device), device, objective)
+        checkpoint = self._checkpoint(schedule, device)
         val = data["val"] if "val" in data and len(data["val"][1]) else None
         forked = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=forked), torch.enable_grad(), flush_denormals():
             torch.manual_seed(self.seed)
             self.history_, self.best_epoch_ = self._trainer.fit(
-                data["train"], val, schedule, groups, self.reporter
+                data["train"], val, schedule, groups, self.reporter, checkpoint
             )
+        self.resumed_after_ = self._trainer.resumed_after
         self.classes_ = np.arange(classes)
         return self
 
@@ -195,6 +222,18 @@ class_weight, loss, binary, hidden, dropout
             strict=strict,
             reporter=self.reporter,
         )
+
+    def _checkpoint(self, schedule: Schedule, device: torch.device) -> Checkpoint | None:
+        """Return where to keep the training, named by all that its end hangs on."""
+        if self.checkpoint is None:
+            return None
+        what = {
+            **vars(schedule), "at": self.at_, "seed": self.seed, "device": device.type,
+            "data": self.inputs_.dataset.fingerprint, "network": self.network_.name,
+            "weights": sha256_of_tensors(self.network_.module.state_dict()),
+        }  # fmt: skip
+        text = json.dumps(what, sort_keys=True, default=str)
+        return Checkpoint(Path(self.checkpoint), hashlib.sha256(text.encode()).hexdigest())
 
     def _prepare(self, device: torch.device) -> Any:
         network: Network = self.network_
