@@ -33,7 +33,8 @@ class Result(BaseModel):
     ``settings`` are all there are, ``given`` those that differ from the defaults. Where they were
     chosen, ``selection`` says how, ``ledger`` has every candidate, ``val_accuracy`` is the best
     one's on the ``n_val`` images held out, and train is train and val together, on which it was
-    fitted anew. ``approximate`` says what stood in for the exact method. Accuracies are
+    fitted anew; so too of a training with ``refit``, whose ``best_epoch`` was chosen on them.
+    ``approximate`` says what stood in for the exact method. Accuracies are
     fractions, times seconds of wall time, memory MiB. What does not apply is None: ``log_loss`` and
     ``ece`` (expected calibration error) need a method that gives probabilities; what ends in
     ``_uncalibrated`` is of the same head's ``uncalibrated_proba``, and needs one that calibrates.

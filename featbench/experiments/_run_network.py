@@ -1,7 +1,8 @@
 """The network of a finished run: the frozen one that its head stands on, or the trained one."""
 
 from featbench.errors import UsageError
-from featbench.experiments._model import FOLDER, find_model
+from featbench.experiments._model import find_model
+from featbench.experiments._model_file import FOLDER
 from featbench.experiments._result import FINE_TUNE, Result, ResultStore
 from featbench.networks import Network, create_network, is_weights_file
 

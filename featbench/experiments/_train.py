@@ -73,6 +73,9 @@ def train(
         "parameters_trainable": model.trainable_,
         "best_epoch": model.best_epoch_,
     }
+    if run.schedule().refit:  # as for a head whose settings were chosen: val is in train by now
+        fields["val_accuracy"] = model.history_[model.best_epoch_ - 1]["val_accuracy"]
+        fields["n_val"] = model.n_val_
     return Outcome(
         model.inputs_.dataset, predictions, fields, model.history_, model.inputs_.skipped,
         tuned=model,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from torch import nn
 
 from featbench.datasets import Dataset, Split, with_validation
 from featbench.errors import UsageError
@@ -19,6 +20,7 @@ from featbench.finetune._inputs import Inputs, load_inputs
 from featbench.finetune._last_layers import LinearHead, go_on_from, put_last_layers, start_from
 from featbench.finetune._objective import Objective, balanced_weights
 from featbench.finetune._rates import parameter_groups
+from featbench.finetune._refit import first_epochs, with_validation_inputs
 from featbench.finetune._schedule import Schedule
 from featbench.finetune._trainer import Trainer
 from featbench.machine import flush_denormals, keep_memory
@@ -39,7 +41,7 @@ class FineTuneClassifier(BaseEstimator):
         Train the last so many blocks (0: the classifier alone), from a named block on, or ``all``.
     optimizer, lr, batch, epochs, weight_decay, select, backbone_lr, layer_decay, momentum, \
 schedule, warmup_epochs, step_epochs, step_factor, label_smoothing, clip_norm, amp, patience, \
-class_weight, loss, binary, hidden, dropout
+class_weight, loss, binary, hidden, dropout, refit
         As in ``Schedule``.
     warm_start : fitted linear head, optional
         Start the classifier from it (LP-FT, Kumar et al. 2022): the first labels are its own, and
@@ -69,11 +71,13 @@ class_weight, loss, binary, hidden, dropout
     classes_ : ndarray of int64, shape (n_classes,)
         The labels.
     history_ : list of dict
-        A row an epoch.
+        A row an epoch; with ``refit`` of the training that the epoch was selected in.
     resumed_after_ : int
         The epoch after which an interrupted training went on; 0 where it began.
     best_epoch_ : int
         The epoch whose weights were kept, from 1.
+    n_val_ : int
+        Images that it was selected on.
     network_ : Network
         With the trained weights.
     outputs_ : int
@@ -83,7 +87,8 @@ class_weight, loss, binary, hidden, dropout
     total_, trainable_ : int
         Numbers of parameters.
     inputs_ : Inputs
-        The data set without broken images, and what running the frozen part cost.
+        The data set without broken images, and what running the frozen part cost; with ``refit``
+        its train split has val's images too.
     """
 
     def __init__(
@@ -114,6 +119,7 @@ class_weight, loss, binary, hidden, dropout
         binary: str = "softmax",
         hidden: Sequence[int] = (),
         dropout: float | None = None,
+        refit: bool = False,
         warm_start: LinearHead | None = None,
         init_from: GivenWeights | None = None,
         checkpoint: str | Path | None = None,
@@ -149,6 +155,7 @@ class_weight, loss, binary, hidden, dropout
         self.binary = binary
         self.hidden = hidden
         self.dropout = dropout
+        self.refit = refit
         self.warm_start = warm_start
         self.init_from = init_from
         self.checkpoint = checkpoint
@@ -193,24 +200,45 @@ class_weight, loss, binary, hidden, dropout
         if self.warm_start is not None:
             start_from(self.warm_start, self.network_)
         suffix, groups = parameter_groups(self.network_, self.at_, schedule)
-        splits, tensors = self.inputs_.dataset.splits, self.inputs_.tensors
+        began = {n: v.detach().clone() for n, v in suffix.state_dict().items()}
+        checkpoint = self._checkpoint(schedule, device)
+        self.n_val_ = len(self.inputs_.dataset.splits.get("val", ()))
+        self.history_, self.best_epoch_ = self._train(suffix, groups, schedule, device, checkpoint)
+        self.resumed_after_ = self._trainer.resumed_after
+        self.classes_ = np.arange(classes)
+        if schedule.refit:
+            self.reporter.say(f"epoch {self.best_epoch_} is selected: training anew on train and "
+                              f"val for {self.best_epoch_} epochs")  # fmt: skip
+            self.inputs_ = with_validation_inputs(self.inputs_)
+            suffix.load_state_dict(began)
+            self._train(suffix, groups, first_epochs(schedule, self.best_epoch_), device)
+        return self
+
+    def _train(
+        self,
+        suffix: nn.Module,
+        groups: list[dict[str, Any]],
+        schedule: Schedule,
+        device: torch.device,
+        checkpoint: Checkpoint | None = None,
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Train once on the inputs; return the history and the epoch that was kept."""
         data = {
-            name: (tensors[name], torch.from_numpy(split.labels)) for name, split in splits.items()
+            name: (self.inputs_.tensors[name], torch.from_numpy(split.labels))
+            for name, split in self.inputs_.dataset.splits.items()
         }
-        weight = balanced_weights(data["train"][1], classes) if schedule.class_weight else None
+        labels = data["train"][1]
+        classes = len(self.inputs_.dataset.classes)
+        weight = balanced_weights(labels, classes) if schedule.class_weight else None
         objective = Objective(schedule.loss, weight, schedule.label_smoothing)
         self._trainer = Trainer(suffix, self._prepare(device), device, objective)
-        checkpoint = self._checkpoint(schedule, device)
         val = data["val"] if "val" in data and len(data["val"][1]) else None
         forked = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=forked), torch.enable_grad(), flush_denormals():
             torch.manual_seed(self.seed)
-            self.history_, self.best_epoch_ = self._trainer.fit(
+            return self._trainer.fit(
                 data["train"], val, schedule, groups, self.reporter, checkpoint
             )
-        self.resumed_after_ = self._trainer.resumed_after
-        self.classes_ = np.arange(classes)
-        return self
 
     def _inputs(self, dataset: Dataset, strict: bool) -> Inputs:
         return load_inputs(

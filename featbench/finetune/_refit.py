@@ -20,17 +20,15 @@ def with_validation_inputs(inputs: Inputs) -> Inputs:
 class _CutShort(Schedule):
     """The first epochs of a longer course: rates are those of the whole."""
 
-    whole: int = 1
+    course: Schedule
 
     def rate(self, step: int, steps_per_epoch: int, lr: float | None = None) -> float:
-        settings = {one.name: getattr(self, one.name) for one in fields(Schedule)}
-        course = Schedule(**{**settings, "epochs": self.whole})
-        return course.rate(step, steps_per_epoch, lr)
+        return self.course.rate(step, steps_per_epoch, lr)
 
 
 def first_epochs(schedule: Schedule, epochs: int) -> Schedule:
     """Return the schedule's first epochs, of which the last is kept; nothing is held out."""
     settings = {one.name: getattr(schedule, one.name) for one in fields(Schedule)}
     settings |= {"epochs": epochs, "select": "last", "patience": None, "refit": False}
-    settings["warmup_epochs"] = min(schedule.warmup_epochs, epochs)
-    return _CutShort(**settings, whole=schedule.epochs)
+    settings["warmup_epochs"] = min(schedule.warmup_epochs, epochs)  # rates are the course's
+    return _CutShort(**settings, course=schedule)
