@@ -12,6 +12,7 @@ from featbench.extraction import extract
 from featbench.finetune import FineTuneClassifier, Schedule
 from featbench.finetune._refit import first_epochs
 from featbench.heads import create_head
+from featbench.networks import create_network
 from tests.conftest import make_photos
 
 
@@ -50,7 +51,7 @@ def test_it_is_a_training_of_so_many_epochs_on_train_and_val(
 
 
 def test_it_starts_from_the_same_warm_start(data: Dataset, tmp_path: Path) -> None:
-    rows = extract(data, "lenet5", weights="random", cache=tmp_path)
+    rows = extract(data, create_network("lenet5", "random"), cache=tmp_path)
     head = create_head("logreg").fit(rows.train.X, rows.train.y)
     model = tune(data, tmp_path, epochs=2, refit=True, warm_start=head, lr=1e-12)
     before = head.predict_proba(rows.test.X)
