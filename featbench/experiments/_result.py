@@ -31,10 +31,12 @@ class Result(BaseModel):
     ``settings`` are all there are, ``given`` those that differ from the defaults. Where they were
     chosen, ``selection`` says how, ``ledger`` has every candidate, ``val_accuracy`` is the best
     one's on the ``n_val`` images held out, and train is train and val together, on which it was
-    fitted anew. ``approximate`` says what stood in for the exact method. Accuracies are
-    fractions, times seconds of wall time, memory MiB. What does not apply is None: ``log_loss`` and
-    ``ece`` (expected calibration error) need a method that gives probabilities; what ends in
-    ``_uncalibrated`` is of the same head's ``uncalibrated_proba``, and needs one that calibrates.
+    fitted anew. ``init_from`` are the runs that went before, oldest first, each going on from the
+    weights of the one before it. ``approximate`` says what stood in for the exact method.
+    Accuracies are fractions, times seconds of wall time, memory MiB. What does not apply is None:
+    ``log_loss`` and ``ece`` (expected calibration error) need a method that gives probabilities;
+    what ends in ``_uncalibrated`` is of the same head's ``uncalibrated_proba``, and needs one that
+    calibrates.
 
     Parameters
     ----------
@@ -60,6 +62,7 @@ class Result(BaseModel):
     seed: int = 0
     split_seed: int = 0
     n_per_class: int | None = None
+    init_from: list[str] = []
 
     n_train: int = 0
     n_val: int = 0
