@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from featbench.experiments._project import Settled as Settled
     from featbench.experiments._project import remember_extraction as remember_extraction
     from featbench.experiments._project import settle as settle
+    from featbench.experiments._project import with_backbone as with_backbone
     from featbench.experiments._project import write_project as write_project
     from featbench.experiments._recipe import Plan as Plan
     from featbench.experiments._recipe import load_recipe as load_recipe
@@ -64,6 +65,7 @@ _HOMES = {
     "remember_extraction": "_project",
     "save_model": "_model",
     "settle": "_project",
+    "with_backbone": "_project",
     "write_project": "_project",
 }
 

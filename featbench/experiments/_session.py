@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,13 @@ from featbench.experiments._feature_table import NETWORK, WEIGHTS, FeatureTable
 from featbench.experiments._features_file import load_features
 from featbench.experiments._fit_head import fit_head
 from featbench.experiments._metrics import measure
-from featbench.experiments._model import find_weights, save_model
+from featbench.experiments._model import save_model
 from featbench.experiments._model_file import FOLDER as MODEL
 from featbench.experiments._outcome import Conditions, Outcome
 from featbench.experiments._result import Result, ResultStore
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run, run_id
+from featbench.experiments._start import Start, start_of
 from featbench.experiments._train import train
 from featbench.experiments._trained_model import save_trained
 from featbench.extraction import Features, choose_device, extract
@@ -26,6 +28,8 @@ from featbench.machine import peak_memory_mb
 from featbench.networks import Network, create_network, is_weights_file
 from featbench.progress import SILENT, Reporter
 
+CHECKPOINT = "checkpoint"
+"""The folder of a run where its training is kept while it goes on."""
 _VERSIONS_OF = ("featbench", "torch", "torchvision", "timm", "scikit-learn", "numpy", "pillow")
 
 
@@ -67,6 +71,9 @@ class Session:
         self._datasets: dict[tuple[Any, ...], Dataset] = {}
         self._network: tuple[tuple[Any, ...], Network] | None = None
         self._features: tuple[tuple[Any, ...], Features] | None = None
+        self._start_of: tuple[tuple[Any, ...], Start] | None = None
+        self._ids: dict[str, str] = {}
+        self._failures: dict[str, str] = {}
 
     def dataset(self, run: Run) -> Dataset:
         """Open the run's data set, or table of features; say once what was decided about it."""
@@ -96,11 +103,29 @@ class Session:
 
     def network(self, run: Run) -> Network:
         """Create the run's network; the one used last is kept."""
-        key = (run.network, run.weights, run.seed)  # default weights may be random: lenet5's are
+        before = self._before(run)  # and default weights may be random: lenet5's are
+        key = (run.network, run.weights, before, run.seed)
         if self._network is None or self._network[0] != key:
-            weights = find_weights(run.weights, self.store)
+            weights = self._start(run).weights
             self._network = key, create_network(run.network, weights, seed=run.seed)
         return self._network[1]
+
+    def _before(self, run: Run) -> str | None:
+        """Return the id of the run that this one goes on from; that is done first if need be."""
+        if not isinstance(run.init_from, Run):
+            return None if run.init_from is None else self.store.get(run.init_from).run_id
+        before = run.init_from
+        if before.key in self._failures:
+            raise FeatbenchError("init_from: the run that it goes on from failed "
+                                 f"({self._failures[before.key]})")  # fmt: skip
+        return self._ids[before.key] if before.key in self._ids else self.run(before).run_id
+
+    def _start(self, run: Run) -> Start:
+        """Return what the run's network is made with; the one used last is kept."""
+        key = (run.weights, self._before(run))
+        if self._start_of is None or self._start_of[0] != key:
+            self._start_of = key, start_of(run, key[1], self.store)
+        return self._start_of[1]
 
     def features(self, dataset: Dataset, network: Network, precision: str) -> Features:
         """Return the data set's features; those asked for last are kept."""
@@ -151,7 +176,11 @@ class Session:
             **origin,
             "settings": settings,
         }
-        name = run_id(identity, weights_sha256)
+        if run.init_from is not None:
+            start = self._start(run)
+            start.check_classes(dataset.classes, dataset.name)
+            identity["init_from"], weights_sha256 = list(start.chain), start.sha256
+        name = self._ids[run.key] = run_id(identity, weights_sha256)
         known = self.store.find(name)
         if known is not None and known.approximate and not again:
             self._reporter.say(f"run {name} was approximate ({known.approximate}): done again, "
@@ -162,13 +191,7 @@ class Session:
         if run.head:
             outcome = fit_head(run, settings, self._rows(run, dataset), self._conditions)
         else:
-            outcome = train(
-                run,
-                dataset,
-                lambda seen: self._rows(run, seen),
-                self._conditions,
-                find_weights(run.weights, self.store),
-            )
+            outcome = self._train(run, dataset, self._kept(name), again)
         self.skipped |= dict(outcome.skipped)
         if "test" not in outcome.predictions:
             raise UsageError(f"{dataset.source}: no test image is left to measure on; add images")
@@ -196,8 +219,23 @@ class Session:
         self._save_model(name, run, outcome)
         table = outcome.predictions["test"].as_csv(dataset.classes)
         self.store.save(result, table, outcome.history, outcome.skipped)
+        self._failures.pop(run.key, None)
+        shutil.rmtree(self._kept(name), ignore_errors=True)
         self.store.discard(run_id(self._asked(run), ""))  # an earlier failure of the same run
         return result
+
+    def _kept(self, name: str) -> Path:
+        return self.store.folder / name / CHECKPOINT
+
+    def _train(self, run: Run, dataset: Dataset, kept: Path, again: bool) -> Outcome:
+        """Train above a cut; goes on where the same run was interrupted, unless ``again``."""
+        if again:
+            shutil.rmtree(kept, ignore_errors=True)
+
+        def rows(seen: Dataset) -> Rows:
+            return self._rows(run, seen)
+
+        return train(run, dataset, rows, self._conditions, self._start(run), kept)
 
     def _save_model(self, name: str, run: Run, outcome: Outcome) -> None:
         """Save the way from pixels to label; what cannot be is told, and its run stands."""
@@ -228,6 +266,7 @@ class Session:
         text = (
             str(error) if isinstance(error, FeatbenchError) else f"{type(error).__name__}: {error}"
         )
+        self._failures[run.key] = text
         asked = self._asked(run)
         result = Result(
             run_id=run_id(asked, ""), **asked, status="failed", error=text, **self._provenance()
@@ -251,10 +290,14 @@ class Session:
         network = self.network(run)
         return Rows.of_network(self.features(dataset, network, run.precision), network)
 
-    @staticmethod
-    def _asked(run: Run) -> dict[str, Any]:
+    @classmethod
+    def _asked(cls, run: Run) -> dict[str, Any]:
         """Return the identity fields as far as they are known before anything is opened."""
+        before = run.init_from
+        if isinstance(before, Run):
+            before = run_id(cls._asked(before), "")
         return {
+            **({} if before is None else {"init_from": [before]}),
             "recipe": run.recipe,
             "dataset": Path(run.source).stem,
             "network": run.network or NETWORK,

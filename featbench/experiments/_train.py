@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from featbench.datasets import Dataset, with_validation
 from featbench.experiments._fit_head import fit
@@ -9,8 +10,8 @@ from featbench.experiments._outcome import Conditions, Outcome, images_per_secon
 from featbench.experiments._result import Predictions
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run
+from featbench.experiments._start import Start
 from featbench.finetune import FineTuneClassifier
-from featbench.networks import GivenWeights
 
 
 def train(
@@ -18,7 +19,8 @@ def train(
     dataset: Dataset,
     features: Callable[[Dataset], Rows],
     conditions: Conditions,
-    weights: str | GivenWeights,
+    start: Start,
+    checkpoint: Path,
 ) -> Outcome:
     """Carry out a run that trains above a cut.
 
@@ -32,8 +34,10 @@ def train(
         Gives a data set's frozen features, which a warm start's head is fitted on.
     conditions : Conditions
         As the session has them.
-    weights : str or GivenWeights
-        As ``create_network`` takes them.
+    start : Start
+        The weights to begin with.
+    checkpoint : Path
+        A folder where training is kept while it goes on.
     """
     assert run.blocks is not None
     if run.schedule().needs_validation:
@@ -44,7 +48,8 @@ def train(
         rows = features(dataset)
         head = fit(run.warm_start or "", head, rows, conditions.reporter)
     model = FineTuneClassifier(
-        run.network, weights, run.blocks, warm_start=head, seed=run.seed,
+        run.network, "default" if start.before else start.weights, run.blocks, warm_start=head,
+        init_from=start.before, checkpoint=checkpoint, seed=run.seed,
         split_seed=run.split_seed, cache=conditions.cache, device=conditions.device,
         strict=conditions.strict, reporter=conditions.reporter, **run.settings,
     )  # fmt: skip
@@ -64,9 +69,10 @@ def train(
     if rows is not None:  # a warm start's features are a cost of the run
         for name in ("extract_seconds", "extract_seconds_cold", "rows_computed", "rows_cached"):
             costs[name] += rows.costs[name]
+    earlier = sum(row["seconds"] for row in model.history_[: model.resumed_after_])
     fields = {
         **costs,
-        "fit_seconds": fitted - began - costs["extract_seconds"],
+        "fit_seconds": fitted - began - costs["extract_seconds"] + earlier,
         "predict_seconds": asked,
         "images_per_second": rate,
         "parameters_total": model.total_,

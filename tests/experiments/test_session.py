@@ -12,7 +12,15 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
 from featbench.errors import FeatbenchError, UsageError
-from featbench.experiments import Predictions, Result, Run, Session, _metrics, load_results
+from featbench.experiments import (
+    Predictions,
+    Result,
+    Run,
+    Session,
+    _metrics,
+    _session,
+    load_results,
+)
 from featbench.experiments._outcome import images_per_second
 from featbench.experiments._run import run_id
 from featbench.finetune import Schedule
@@ -150,7 +158,7 @@ def test_a_run_that_failed_once_leaves_no_trace_when_it_succeeds(
 ) -> None:
     here = session(tmp_path)
     with monkeypatch.context() as broken:
-        broken.setattr(Session, "_fit_head", lambda *_: 1 / 0)
+        broken.setattr(_session, "fit_head", lambda *_: 1 / 0)
         (failed,) = here.run_all([head_run(photos)])
     assert failed.error == "ZeroDivisionError: division by zero"
     here.run(head_run(photos))
