@@ -30,34 +30,26 @@ FROZEN = "classifier"
 class Result(BaseModel):
     """What one run was, what it cost and how well it did.
 
-        ``settings`` are all there are, ``given`` those that differ from the defaults. Where they were
-        chosen, ``selection`` says how, ``ledger`` has every candidate, ``val_accuracy`` is the best
-        one's on the ``n_val`` images held out, and train is train and val together, on which it was
-    <<<<<<< HEAD
-        fitted anew; so too of a training with ``refit``, whose ``best_epoch`` was chosen on them.
-        ``approximate`` says what stood in for the exact method. Accuracies are
-        fractions, times seconds of wall time, memory MiB. What does not apply is None: ``log_loss`` and
-        ``ece`` (expected calibration error) need a method that gives probabilities; what ends in
-        ``_uncalibrated`` is of the same head's ``uncalibrated_proba``, and needs one that calibrates.
-    =======
-        fitted anew. ``init_from`` are the runs that went before, oldest first, each going on from the
-        weights of the one before it. ``approximate`` says what stood in for the exact method.
-        Accuracies are fractions, times seconds of wall time, memory MiB. What does not apply is None:
-        ``log_loss`` and ``ece`` (expected calibration error) need a method that gives probabilities;
-        what ends in ``_uncalibrated`` is of the same head's ``uncalibrated_proba``, and needs one that
-        calibrates.
-    >>>>>>> w-h4
+    ``settings`` are all there are, ``given`` those that differ from the defaults. Where they were
+    chosen, ``selection`` says how, ``ledger`` has every candidate, ``val_accuracy`` is the best
+    one's on the ``n_val`` images held out, and train is train and val together, on which it was
+    fitted anew; so too of a training with ``refit``, whose ``best_epoch`` was chosen on them.
+    ``init_from`` are the runs that went before, oldest first, each going on from the weights of the
+    one before it. ``approximate`` says what stood in for the exact method. Accuracies are
+    fractions, times seconds of wall time, memory MiB. What does not apply is None: ``log_loss`` and
+    ``ece`` (expected calibration error) need a method that gives probabilities; what ends in
+    ``_uncalibrated`` is of the same head's ``uncalibrated_proba``, and needs one that calibrates.
 
-        ``images_per_second`` is what a prediction costs in use, from file to label with nothing cached:
-        1 / (e + p). e is the seconds an image of what the prediction needs below the cut, decoding
-        among it (``extract_seconds_cold`` over its images, without a warm start's own features); p is
-        ``predict_seconds`` over the images of all splits. Both are this run's own times on its device,
-        in its batches, and e counts choosing an engine and keeping the rows. None for a file's rows.
+    ``images_per_second`` is what a prediction costs in use, from file to label with nothing cached:
+    1 / (e + p). e is the seconds an image of what the prediction needs below the cut, decoding
+    among it (``extract_seconds_cold`` over its images, without a warm start's own features); p is
+    ``predict_seconds`` over the images of all splits. Both are this run's own times on its device,
+    in its batches, and e counts choosing an engine and keeping the rows. None for a file's rows.
 
-        Parameters
-        ----------
-        **fields
-            The fields below; unknown ones are refused.
+    Parameters
+    ----------
+    **fields
+        The fields below; unknown ones are refused.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
