@@ -13,10 +13,13 @@ def method_name(result: Result) -> str:
 
     ``frozen + logreg`` is a head on a frozen network, ``fine-tune blocks.6 from logreg (LP-FT)``
     trains from that block on and starts from a linear head (Kumar et al. 2022), ``from scratch``
-    trains everything from random weights; what is random and frozen says so.
+    trains everything from random weights; what is random and frozen says so, and ``stage 2`` goes
+    on from another run's weights.
     """
     warm = result.settings.get("warm_start")
     start = f" from {warm} (LP-FT)" if warm else ""
+    if result.init_from:
+        start = f", stage {1 + len(result.init_from)}"
     is_random = result.weights == "random"
     if result.method != FINE_TUNE:
         approximate = " (approximate)" if result.approximate else ""
@@ -92,6 +95,7 @@ def _aspects(result: Result) -> dict[tuple[str, str], str]:
         ("", "a class"): few,
         ("", "precision"): "" if result.precision == "float32" else result.precision,
         ("", "seed"): f"seed {result.seed}",
+        ("", "goes on from"): f"from run {result.init_from[-1][:6]}" if result.init_from else "",
         ("", "split seed"): f"split seed {result.split_seed}",
         ("", "recipe"): f"recipe {result.recipe or 'none'}",
     }

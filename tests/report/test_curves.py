@@ -54,6 +54,7 @@ class TestNames:
         ({**FINE_TUNE, "weights": "b", "settings": {"warm_start": "ridge"}},
          "fine-tune all from ridge (LP-FT)"),
         ({"method": "fine-tune", "weights": "b", "cut": "blocks.6"}, "fine-tune blocks.6"),
+        ({**FINE_TUNE, "weights": "run:1", "init_from": ["2", "1"]}, "fine-tune all, stage 3"),
         ({"method": "fine-tune", "cut": "blocks.6"}, "random, fine-tune blocks.6"),
         ({"method": "fine-tune", "weights": "b"}, "frozen + classifier trained"),
     ])  # fmt: skip

@@ -86,3 +86,20 @@ def test_what_the_command_cannot_do_is_said(featbench: Command, photos: Path) ->
         refused = featbench("plot", "sparsity", *arguments, "--data", photos)
         assert refused.code == 2
         assert said in refused.err.replace("\n", " "), refused.err
+
+
+def test_a_trained_network_has_the_zeros_of_its_own_weights(
+    featbench: Command, photos: Path, tmp_path: Path
+) -> None:
+    tuned = featbench(
+        "finetune", "--backbone", "lenet5", "--data", photos, "--blocks", "all", "--epochs", 2,
+        "--set", "hidden=[8]", "--json",
+    )  # fmt: skip
+    run = json.loads(tuned.out)["run_id"]
+    said = featbench("plot", "sparsity", run, "--backbone", "lenet5", "--data", photos, "--json")
+    assert said.code == 0, said.err
+    trained, frozen = json.loads(said.out)["models"].values()
+    assert len(trained["rows"]) == len(frozen["rows"]) + 1  # the hidden layer's
+    assert trained["rows"][0]["zeros"] != frozen["rows"][0]["zeros"]
+    assert list(json.loads(said.out)["models"]) == ["lenet5 · from scratch",
+                                                     "lenet5 (random), frozen"]  # fmt: skip
