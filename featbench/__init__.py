@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from featbench.errors import FeatbenchError as FeatbenchError
     from featbench.experiments import load_results as load_results
     from featbench.extraction import Features as Features
+    from featbench.extraction import activation_sparsity as activation_sparsity
     from featbench.extraction import extract as extract
     from featbench.finetune import FineTuneClassifier as FineTuneClassifier
     from featbench.heads import create_head as create_head
@@ -35,6 +36,7 @@ _ROOM_OF = {
     "Features": "extraction",
     "FineTuneClassifier": "finetune",
     "Network": "networks",
+    "activation_sparsity": "extraction",
     "create_head": "heads",
     "create_network": "networks",
     "extract": "extraction",

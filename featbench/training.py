@@ -170,6 +170,14 @@ class BestEpoch:
                 self._state = {name: v.clone() for name, v in module.state_dict().items()}
         return self._patience is not None and row["epoch"] - self._best >= self._patience
 
+    def kept(self) -> tuple[int, float, dict[str, torch.Tensor]]:
+        """Return the best epoch so far (0: none), what it is measured by, and its weights."""
+        return self._best, self._value, self._state
+
+    def go_on(self, best: int, value: float, state: dict[str, torch.Tensor]) -> None:
+        """Take up what ``kept`` returned."""
+        self._best, self._value, self._state = best, value, state
+
     def restore(self, module: nn.Module, last: int) -> int:
         """Leave the module with the kept weights; return their epoch, ``last`` where none is."""
         if not self._state:

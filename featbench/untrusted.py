@@ -51,7 +51,7 @@ def read_file(path: Path, most: int) -> bytes:
             if found.st_size > most:
                 raise UsageError(f"{path}: has {found.st_size:,} bytes; no such file has more than "
                                  f"{most:,}")  # fmt: skip
-            return file.read(most)
+            return file.read(found.st_size)  # room is made for as much as is asked for
     except FileNotFoundError:
         raise UsageError(f"{path}: is missing") from None
     except OSError as error:

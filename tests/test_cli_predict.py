@@ -129,10 +129,66 @@ def test_mistakes_are_named(
     assert said.out == ""
 
 
-def test_a_fine_tuned_run_says_what_can_be_done(featbench: Command, photos: Path) -> None:
-    tuned = featbench(
-        "finetune", "--backbone", "lenet5", "--data", "photos", "--epochs", 1, "--json"
-    )
-    said = featbench("predict", json.loads(tuned.out)["run_id"], "photos")
-    assert said.code == 2
-    assert "such networks are not saved yet" in said.err
+def tuned(featbench: Command, *more: object) -> str:
+    said = featbench("finetune", "--data", "photos", "--blocks", "all", "--epochs", 2, "--batch", 8,
+                     "--json", *more)  # fmt: skip
+    assert said.code == 0, said.err
+    run: str = json.loads(said.out)["run_id"]
+    return run
+
+
+def test_trained_networks_predict_beside_heads(featbench: Command, photos: Path) -> None:
+    run, head = tuned(featbench, "--backbone", "lenet5"), fitted(featbench, "logreg")
+    also = tuned(featbench, "--backbone", "cnn:size=32")
+    said = featbench("predict", run[:6], "photos/test/sky/sky_000.jpg", "--top", 3)
+    assert said.code == 0, said.err
+    assert said.out.count("%") == 3
+    shutil.make_archive("all", "zip", photos)
+    said = featbench("predict", run, "all.zip", "--compare", head, "--compare", also)
+    heading, *lines = said.out.splitlines()
+    assert heading.split() == ["image", run[:6], "fine-tune", head[:6], "logreg", also[:6],
+                               "fine-tune"]  # fmt: skip
+    assert len(lines) == 48
+    document = json.loads(featbench("predict", head, "photos/test", "--compare", run, "--json").out)
+    assert [m["method"] for m in document["models"]] == ["logreg", "fine-tune"]
+    assert document["models"][1]["network"] == "lenet5"
+    assert len(document["images"]) == 18
+    Path("bad.jpg").write_bytes(b"no image")
+    said = featbench("predict", run, "bad.jpg", "photos/test/sky/sky_000.jpg")
+    assert said.code == 3
+    assert "skipped bad.jpg: not an image" in said.err
+    alone = featbench("predict", run, "bad.jpg")
+    assert alone.code == 2
+    assert "not one of 1 images can be decoded (first: bad.jpg" in alone.err
+
+
+def test_a_run_is_a_backbone_and_a_start_by_its_id_alone(featbench: Command, photos: Path) -> None:
+    run = tuned(featbench, "--backbone", "lenet5")
+    weights = f"run:{run[:6]}"
+    said = featbench("extract", "--data", "photos", "--weights", weights, "--json")
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["weights"] == f"run:{run}"
+    said = featbench("fit", "--head", "logreg", "--json")  # as in the last extraction
+    assert (json.loads(said.out)["weights"], json.loads(said.out)["rows_cached"]) == (
+        f"run:{run}", 48)  # fmt: skip
+    said = featbench("fit", "--head", "ridge", "--data", "photos", "--weights", weights, "--json")
+    head = json.loads(said.out)["run_id"]
+    assert json.loads(said.out)["network"] == "lenet5"
+    assert featbench("predict", head, "photos/test/sky/sky_000.jpg").code == 0
+    second = json.loads(
+        featbench("finetune", "--data", "photos", "--init-from", run[:6], "--blocks", "all",
+                  "--epochs", 1, "--lr", 0.0001, "--json").out
+    )  # fmt: skip
+    assert (second["network"], second["init_from"]) == ("lenet5", [run])
+    assert featbench("predict", second["run_id"], "photos").code == 0
+    for options, expected in (
+        (("--init-from", run, "--weights", "random"), "goes without --init-from"),
+        (("--init-from", run, "--warm-start", "logreg"), "goes without weights and warm_start"),
+        (("--init-from", head), "trained no network"),
+        (("--init-from", "zzz"), "no run with an id that begins with 'zzz'"),
+        (("--init-from", run, "--backbone", "cnn"), "are of lenet5, not of cnn"),
+        (("--weights", f"run:{head}"), "trained no network"),
+    ):
+        said = featbench("finetune", "--data", "photos", *options)
+        assert said.code == 2
+        assert expected in said.err

@@ -3,7 +3,7 @@
 import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,11 @@ def make_reporter(quiet: bool, chosen: "Settled") -> Reporter:
     for line in chosen.said:
         reporter.say(line)
     return reporter
+
+
+def make_notice(quiet: bool) -> Callable[[str], None]:
+    """Return what says a line on stderr, or nothing where that is asked."""
+    return (SILENT if quiet else ConsoleReporter()).say
 
 
 def open_session(

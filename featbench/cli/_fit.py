@@ -48,9 +48,9 @@ def fit(
     as_json: options.Json = False,
 ) -> None:
     """Fit a head on frozen features (extracting what is missing) and record the result."""
-    from featbench.experiments import Choice, Run, Selection, parse_changes, settle
+    from featbench.experiments import Choice, Run, Selection, parse_changes, settle, with_backbone
 
-    given = Choice(data, backbone, weights, seed, limit, cache, results)
+    given = with_backbone(Choice(data, backbone, weights, seed, limit, cache, results))
     names = {"X": features_x, "y": features_y, "split": features_split, "id": features_id}
     columns = {key: name for key, name in names.items() if name is not None}
     others = {"--backbone": backbone, "--data": data, "--weights": weights,

@@ -11,7 +11,10 @@ Data = Annotated[
     Option(help="A folder or .zip of class folders, a .csv table, or a name (featbench datasets)."),
 ]
 Backbone = Annotated[str | None, Option(help="A network (featbench networks, or timm/NAME).")]
-Weights = Annotated[str | None, Option(help="default, random, a weights name, or a file.")]
+Weights = Annotated[
+    str | None,
+    Option(help="default, random, a weights name, a file, or run:ID: what a finished run trained."),
+]
 Limit = Annotated[int | None, Option(min=1, help="Images of each class and split.")]
 Seed = Annotated[
     int | None, Option(help="Seeds training and random weights; moves no split [default: 0].")

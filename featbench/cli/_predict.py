@@ -18,7 +18,7 @@ from featbench.progress import Reporter
 
 if TYPE_CHECKING:
     from featbench.datasets import Dataset
-    from featbench.experiments import Answers, SavedModel
+    from featbench.experiments import Answers, SavedModel, TrainedModel
 
 
 @app.command()
@@ -66,8 +66,8 @@ def predict(
 
 
 def _ask(
-    models: "Sequence[SavedModel]", images: "Dataset", weights: Path | None, cache: Path,
-    device: str, reporter: Reporter,
+    models: "Sequence[SavedModel | TrainedModel]", images: "Dataset", weights: Path | None,
+    cache: Path, device: str, reporter: Reporter,
 ) -> "list[Answers]":  # fmt: skip
     """Ask every model; a network that several have is made once."""
     from featbench.networks import Network
@@ -86,7 +86,9 @@ def _ask(
     return answers
 
 
-def _print(models: "Sequence[SavedModel]", answers: "Sequence[Answers]", top: int) -> None:
+def _print(
+    models: "Sequence[SavedModel | TrainedModel]", answers: "Sequence[Answers]", top: int
+) -> None:
     from featbench.untrusted import shown
 
     rows = [
@@ -100,7 +102,7 @@ def _print(models: "Sequence[SavedModel]", answers: "Sequence[Answers]", top: in
         print(f"{name}: {line}")
 
 
-def _line(model: "SavedModel", answers: "Answers", i: int, top: int) -> str:
+def _line(model: "SavedModel | TrainedModel", answers: "Answers", i: int, top: int) -> str:
     from featbench.untrusted import shown
 
     return ", ".join(
@@ -110,7 +112,7 @@ def _line(model: "SavedModel", answers: "Answers", i: int, top: int) -> str:
 
 
 def _document(
-    models: "Sequence[SavedModel]", answers: "Sequence[Answers]", top: int
+    models: "Sequence[SavedModel | TrainedModel]", answers: "Sequence[Answers]", top: int
 ) -> dict[str, Any]:
     """Return everything as plain data: the models, and each image's predictions in their order."""
     return {
@@ -128,7 +130,9 @@ def _document(
     }
 
 
-def _prediction(model: "SavedModel", answers: "Answers", i: int, top: int) -> dict[str, Any]:
+def _prediction(
+    model: "SavedModel | TrainedModel", answers: "Answers", i: int, top: int
+) -> dict[str, Any]:
     best = [{"label": model.classes[c], "confidence": p} for c, p in answers.top(i, top)]
     if answers.scores is not None:
         for one, (c, _) in zip(best, answers.top(i, top), strict=True):

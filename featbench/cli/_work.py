@@ -47,23 +47,32 @@ def extract(
     seed: options.Seed = None,
     device: options.Device = "auto",
     cache: options.Cache = None,
+    results: options.Results = None,
     strict: options.Strict = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
     """Run a frozen network once over a data set and keep the features."""
     from featbench.datasets import load_dataset
-    from featbench.experiments import Choice, remember_extraction, settle
+    from featbench.experiments import (
+        Choice,
+        ResultStore,
+        find_weights,
+        remember_extraction,
+        settle,
+        with_backbone,
+    )
     from featbench.extraction import export, extract_layers
     from featbench.networks import create_network
 
-    given = Choice(data, backbone, weights, seed, limit, cache)
+    given = with_backbone(Choice(data, backbone, weights, seed, limit, cache, results))
     chosen = settle(given, remember=False)
     reporter = make_reporter(quiet, chosen)
     dataset = load_dataset(chosen.data, limit=chosen.limit, split_seed=split_seed)
     for line in (*dataset.notices, *dataset.problems):
         reporter.say(f"{dataset.name}: {line}")
-    network = create_network(chosen.backbone, chosen.weights, seed=chosen.seed)
+    found_weights = find_weights(chosen.weights, ResultStore(chosen.results))
+    network = create_network(chosen.backbone, found_weights, seed=chosen.seed)
     layers = layer or ["features"]
     if output is not None and len(layers) > 1:
         raise UsageError("-o takes one --layer; run the command once for each: nothing is computed "
@@ -125,6 +134,10 @@ def finetune(
     warm_start: Annotated[
         str | None, Option(help="Start the classifier from this linear head, such as logreg.")
     ] = None,
+    init_from: Annotated[
+        str | None,
+        Option(help="Go on from this run's weights, classifier included, with other settings."),
+    ] = None,
     epochs: options.Epochs = None,
     lr: options.LearningRate = None,
     backbone_lr: options.BackboneLearningRate = None,
@@ -150,8 +163,11 @@ def finetune(
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
-    """Train a network's last blocks, or all of it, and record the result."""
-    from featbench.experiments import Choice, Run, settle
+    """Train a network's last blocks, or all of it, and record the result.
+
+    Interrupted, it goes on at the last epoch's end when the same command is run again.
+    """
+    from featbench.experiments import Choice, Run, settle, with_backbone
 
     common = {
         "epochs": epochs, "lr": lr, "backbone_lr": backbone_lr, "schedule": schedule,
@@ -159,7 +175,9 @@ def finetune(
         "select": select, "patience": patience,
     }  # fmt: skip
     settings, of_head = _training_settings(common, set_ or [], warm_start)
-    given = Choice(data, backbone, weights, seed, limit, cache, results)
+    if init_from is not None and weights is not None:
+        raise UsageError("--weights: goes without --init-from, which brings its own")
+    given = with_backbone(Choice(data, backbone, weights, seed, limit, cache, results), init_from)
     chosen = settle(given, remember=True)
     run = Run(
         chosen.data,
@@ -169,6 +187,7 @@ def finetune(
         settings=settings,
         warm_start_settings=of_head,
         warm_start=warm_start,
+        init_from=init_from,
         seed=chosen.seed,
         split_seed=split_seed,
         limit=chosen.limit,

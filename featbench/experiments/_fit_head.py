@@ -8,7 +8,7 @@ import numpy as np
 
 from featbench.errors import UsageError
 from featbench.experiments._blame import blaming
-from featbench.experiments._outcome import Conditions, Outcome
+from featbench.experiments._outcome import Conditions, Outcome, images_per_second
 from featbench.experiments._result import Predictions
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run
@@ -138,6 +138,7 @@ def _fit_head(run: Run, settings: dict[str, Any], rows: Rows, reporter: Reporter
             side: _ask(head, part, len(rows.dataset.classes))
             for side, part in rows.parts.items() if len(part.y)
         }  # fmt: skip
+    asked = time.perf_counter() - fitted
     trainable = head.parameter_count()
     backbone = rows.backbone_parameters
     fields = {
@@ -146,7 +147,13 @@ def _fit_head(run: Run, settings: dict[str, Any], rows: Rows, reporter: Reporter
         "approximate": getattr(head.core_, "approximation", ""),
         "best_epoch": getattr(head.core_, "best_epoch_", None),
         "fit_seconds": fitted - began,
-        "predict_seconds": time.perf_counter() - fitted,
+        "predict_seconds": asked,
+        "images_per_second": images_per_second(
+            rows.costs.get("extract_seconds_cold", 0.0),
+            rows.rows_seen,
+            asked,
+            sum(len(part.y) for part in rows.parts.values()),
+        ),
         "parameters_total": None if backbone is None else backbone + (trainable or 0),
         "parameters_trainable": trainable,
     }

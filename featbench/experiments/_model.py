@@ -3,12 +3,14 @@
     model.json           which network and weights, every step of the preprocessing, class names
     head.json, head.…    the head (featbench/heads/_saved.py)
 
+Where a run trained the network itself its folder is as ``_trained_model.py`` says.
+
 The network's weights are not in it: they are named, by source and by sha256, and looked for where
 ``create_network`` finds them. A file of weights is never opened because a model says so.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,18 +20,22 @@ from numpy.typing import NDArray
 
 from featbench.datasets import GIVEN, Dataset, decoder_version
 from featbench.errors import FeatbenchError, UsageError
+from featbench.experiments._answers import Answers
 from featbench.experiments._model_file import (
+    DESCRIPTION,
+    FOLDER,
     FORMAT,
     ModelFile,
     check_classes,
     check_note,
     check_same,
 )
-from featbench.experiments._result import FINE_TUNE, Result, ResultStore
+from featbench.experiments._result import FINE_TUNE, ResultStore
+from featbench.experiments._trained_model import TrainedModel, trained_model
 from featbench.extraction import Features, extract
 from featbench.files import write_whole
 from featbench.heads import HEADS, FileNote, Head, load_head, save_head
-from featbench.networks import Network, create_network
+from featbench.networks import RUN, GivenWeights, Network, create_network
 from featbench.progress import SILENT, Reporter
 from featbench.untrusted import (
     JSON_BYTES,
@@ -40,46 +46,7 @@ from featbench.untrusted import (
     shown,
 )
 
-FOLDER, DESCRIPTION, _HEAD = "model", "model.json", "head.json"
-_AGAIN = "do it again with --again"
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a model says of images.
-
-    Parameters
-    ----------
-    ids : tuple of str
-        The images, without those that cannot be decoded.
-    predicted : ndarray of int64, shape (n,)
-        Indices into the model's classes.
-    probabilities : ndarray, shape (n, n_classes), optional
-        Where the head gives them.
-    scores : ndarray, shape (n, n_classes), optional
-        Where it does not: what it ranks classes by. No probabilities.
-    skipped : tuple of (str, str)
-        Id and reason of each image that cannot be decoded.
-    """
-
-    ids: tuple[str, ...]
-    predicted: NDArray[np.int64]
-    probabilities: NDArray[np.float64] | None
-    scores: NDArray[np.float64] | None
-    skipped: tuple[tuple[str, str], ...]
-
-    def top(self, i: int, most: int) -> list[tuple[int, float | None]]:
-        """Return an image's likeliest classes and their probability (None without), best first."""
-        values = self.probabilities if self.probabilities is not None else self.scores
-        first = int(self.predicted[i])
-        others: list[int] = []
-        if values is not None:
-            order = np.argsort(-values[i], kind="stable").tolist()
-            others = [c for c in order if c != first and np.isfinite(values[i, c])]
-        chances = self.probabilities
-        return [
-            (c, None if chances is None else float(chances[i, c])) for c in [first, *others][:most]
-        ]
+_HEAD = "head.json"
 
 
 @dataclass(frozen=True)
@@ -94,11 +61,14 @@ class SavedModel:
         Fitted.
     described : object
         What ``model.json`` says.
+    store : ResultStore, optional
+        Where the run is looked for whose network is the backbone.
     """
 
     folder: Path
     head: Head
     described: ModelFile
+    store: ResultStore | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -127,6 +97,7 @@ class SavedModel:
         return {
             "run": self.described.run,
             "head": self.head_name,
+            "method": self.head_name,
             "network": None if note is None else note.name,
             "weights": None if note is None else note.weights,
             "dataset": self.described.dataset,
@@ -155,8 +126,12 @@ class SavedModel:
         if note.from_file and weights is None:
             raise UsageError(f"{path}: needs the weights file {note.weights!r} of its {note.name}; "
                              "give it with --weights FILE")  # fmt: skip
-        source = str(weights.absolute()) if note.from_file and weights else note.weights
+        source: str | GivenWeights = note.weights
+        if note.from_file and weights:
+            source = str(weights.absolute())
         try:
+            if source == note.weights and self.store is not None:
+                source = find_weights(source, self.store)
             network = create_network(note.name, source, seed=note.seed)
         except FeatbenchError as error:
             raise type(error)(f"{path}: {error}") from error
@@ -299,7 +274,7 @@ def _describe(
     return described
 
 
-def load_model(folder: Path) -> SavedModel:
+def load_model(folder: Path) -> SavedModel | TrainedModel:
     """Read a model; the file may be anybody's, and nothing in it is run.
 
     Parameters
@@ -309,7 +284,8 @@ def load_model(folder: Path) -> SavedModel:
 
     Returns
     -------
-    SavedModel
+    SavedModel or TrainedModel
+        A head, or a network that was trained.
 
     Raises
     ------
@@ -321,6 +297,10 @@ def load_model(folder: Path) -> SavedModel:
     check_classes(described.classes, str(path))
     if not (is_plain(described.run) and is_plain(described.dataset)):
         raise UsageError(f"{path}: run or dataset: holds control characters")
+    if (described.head is None) == (described.trained is None):
+        raise UsageError(f"{path}: describes not one model, a head or a trained network")
+    if described.head is None:
+        return trained_model(folder, described)
     described.head.read(folder / _HEAD, JSON_BYTES)
     head = load_head(folder)
     labels = head.classes_
@@ -332,7 +312,7 @@ def load_model(folder: Path) -> SavedModel:
     return SavedModel(folder, head, described)
 
 
-def find_model(run: str, store: ResultStore) -> SavedModel:
+def find_model(run: str, store: ResultStore) -> SavedModel | TrainedModel:
     """Read the model of a run, or of a folder of somebody else's.
 
     Parameters
@@ -350,20 +330,60 @@ def find_model(run: str, store: ResultStore) -> SavedModel:
     path = Path(run).expanduser()
     if not path.is_dir():
         result = store.get(run)
-        _check_has_model(result)
+        if result.status != "ok":
+            raise UsageError(f"run {result.run_id} failed ({result.error}): it has no model")
         path = store.folder / result.run_id
     folder = path if (path / DESCRIPTION).exists() else path / FOLDER
     if not (folder / DESCRIPTION).exists():
-        raise UsageError(f"{path}: holds no model ({DESCRIPTION}); runs of a head keep one since "
-                         f"featbench saves models: {_AGAIN}")  # fmt: skip
-    return load_model(folder)
+        raise UsageError(f"{path}: holds no model ({DESCRIPTION}); runs keep one since featbench "
+                         "saves models: do it again with --again")  # fmt: skip
+    model = load_model(folder)
+    return model if isinstance(model, TrainedModel) else replace(model, store=store)
 
 
-def _check_has_model(result: Result) -> None:
-    if result.status != "ok":
-        raise UsageError(f"run {result.run_id} failed ({result.error}): it has no model")
-    if result.method == FINE_TUNE:
+def find_trained(run: str, store: ResultStore) -> TrainedModel:
+    """Read the network that a run has trained.
+
+    Parameters
+    ----------
+    run : str
+        How its id begins.
+    store : ResultStore
+        The results.
+
+    Raises
+    ------
+    UsageError
+        When there is no such run, it trained no network, or its model is missing or another's.
+    """
+    result = store.get(run)
+    if result.status == "ok" and result.method != FINE_TUNE:
         raise UsageError(
-            f"run {result.run_id} trained the network itself, and such networks are not saved yet; "
-            "predict with a head's run: featbench fit --head logreg makes one"
+            f"run {result.run_id} fitted a head, {result.method}, on {result.network}:"
+            f" it trained no network; its weights are --weights {result.weights}"
         )
+    model = find_model(result.run_id, store)
+    if not isinstance(model, TrainedModel) or model.described.run != result.run_id:
+        raise UsageError(f"{store.folder / result.run_id / FOLDER}: holds another run's model; do "
+                         "the run again with --again")  # fmt: skip
+    return model
+
+
+def find_weights(weights: str, store: ResultStore) -> str | GivenWeights:
+    """Return what ``create_network`` takes: the weights of a run where a run is named.
+
+    Parameters
+    ----------
+    weights : str
+        ``run:`` and how a run's id begins; or anything else, which is returned as it is.
+    store : ResultStore
+        The results.
+
+    Raises
+    ------
+    UsageError
+        As ``find_trained``.
+    """
+    if not weights.startswith(RUN):
+        return weights
+    return find_trained(weights.removeprefix(RUN), store).given_weights()

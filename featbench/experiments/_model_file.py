@@ -1,20 +1,24 @@
 """What ``model.json`` says, and every check of it: it may be somebody else's."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from featbench.errors import UsageError
 from featbench.extraction import POOLINGS, PRECISIONS, spec_of
 from featbench.heads import FileNote
-from featbench.networks import Network, is_weights_file
+from featbench.networks import Network, Preprocessing, is_weights_file
 from featbench.untrusted import is_plain, shown
 
 FORMAT = 1
+FOLDER, DESCRIPTION = "model", "model.json"
 _NETWORK = "^[A-Za-z0-9][A-Za-z0-9_./-]{0,199}(:[a-z_]+=[A-Za-z0-9_.,]+)*$"  # with its options
+_Side = Annotated[int, Field(ge=1, le=4096)]
+_Finite = Annotated[float, Field(ge=-1e6, le=1e6)]
 _SPEC_TEXTS = ("network", "layer", "pooling", "precision", "view", "decoder", "weights_sha256")
 
 
@@ -31,8 +35,56 @@ class NetworkNote(BaseModel):
     engine: Annotated[str, Field(max_length=40)]
 
 
+class PreprocessingNote(BaseModel):
+    """Every step from a picture to what a network gets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    resize: _Side | Annotated[list[_Side], Field(min_length=2, max_length=2)]
+    crop: Annotated[list[_Side], Field(min_length=2, max_length=2)] | None
+    interpolation: Annotated[str, Field(max_length=20)]
+    mean: Annotated[list[_Finite], Field(min_length=1, max_length=3)]
+    std: Annotated[list[Annotated[_Finite, Field(gt=0)]], Field(min_length=1, max_length=3)]
+
+    @classmethod
+    def of(cls, steps: Preprocessing) -> "PreprocessingNote":
+        """Describe the steps."""
+        resize = list(steps.resize) if isinstance(steps.resize, tuple) else steps.resize
+        crop = None if steps.crop is None else list(steps.crop)
+        mean, std = ([float(v) for v in values] for values in (steps.mean, steps.std))
+        return cls(
+            resize=resize, crop=crop, interpolation=steps.interpolation, mean=mean, std=std
+        )  # fmt: skip
+
+    def steps(self) -> Preprocessing:
+        """Return the steps; raises UsageError where they do not go together."""
+        resize = self.resize if isinstance(self.resize, int) else (self.resize[0], self.resize[1])
+        crop = None if self.crop is None else (self.crop[0], self.crop[1])
+        return Preprocessing(resize, crop, self.interpolation, tuple(self.mean), tuple(self.std))
+
+
+class TrainedNote(BaseModel):
+    """A network whose tensors lie beside: all that makes them say what they said in training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=_NETWORK, max_length=300)]
+    weights: Annotated[str, Field(min_length=1, max_length=200)]
+    cut: Annotated[str, Field(min_length=1, max_length=200)]
+    outputs: Annotated[int, Field(ge=1, le=10**6)]
+    hidden: Annotated[list[Annotated[int, Field(ge=1, le=2**20)]], Field(max_length=16)]
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None
+    loss: Literal["cross-entropy", "mse"]
+    preprocessing: PreprocessingNote
+    decoder: Annotated[str, Field(max_length=200)]
+    file: FileNote
+
+
 class ModelFile(BaseModel):
-    """All of ``model.json``; ``network`` is None where the rows were read from a file."""
+    """All of ``model.json``: with a head, or with a trained network.
+
+    A head's ``network`` is None where its rows were read from a file.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,8 +92,9 @@ class ModelFile(BaseModel):
     run: Annotated[str, Field(max_length=40)]
     dataset: Annotated[str, Field(max_length=1000)]
     classes: Annotated[list[str], Field(min_length=2, max_length=10**6)]
-    network: NetworkNote | None
-    head: FileNote
+    network: NetworkNote | None = None
+    head: FileNote | None = None
+    trained: TrainedNote | None = None
     versions: dict[str, str]
 
 
@@ -67,8 +120,9 @@ def check_note(note: NetworkNote, path: Path) -> None:
     """Check what a network is to be made from: names, and never a path."""
     if ".." in note.name or not is_plain(note.weights) or not is_plain(note.engine):
         raise UsageError(f"{path}: network: is not named by plain names")
-    if not note.from_file and (is_weights_file(note.weights) or "\\" in note.weights
-                               or ":" in note.weights):  # fmt: skip
+    named = re.fullmatch("run:[0-9a-f]{12}", note.weights) is not None
+    if not (note.from_file or named) and (is_weights_file(note.weights) or "\\" in note.weights
+                                          or ":" in note.weights):  # fmt: skip
         raise UsageError(f"{path}: network: weights {note.weights[:80]!r} is a path; a model names "
                          "its weights")  # fmt: skip
     for name in _SPEC_TEXTS:

@@ -6,6 +6,7 @@ from typing import Any
 from featbench.datasets import Dataset
 from featbench.experiments._result import Predictions
 from featbench.experiments._tensorboard import TensorBoard
+from featbench.finetune import FineTuneClassifier
 from featbench.heads import Head
 from featbench.progress import SILENT, Reporter
 
@@ -59,6 +60,8 @@ class Outcome:
         Id and reason of each item left out.
     head : Head, optional
         Fitted.
+    tuned : FineTuneClassifier, optional
+        Likewise, where a network was trained.
     """
 
     dataset: Dataset
@@ -67,3 +70,22 @@ class Outcome:
     history: list[dict[str, Any]]
     skipped: tuple[tuple[str, str], ...]
     head: Head | None = None
+    tuned: FineTuneClassifier | None = None
+
+
+def images_per_second(
+    below: float, images_below: int, above: float, images_above: int
+) -> float | None:
+    """Return the images a second from file to label, with nothing cached.
+
+    Parameters
+    ----------
+    below, above : float
+        Seconds spent below the cut, decoding among them, and above it.
+    images_below, images_above : int
+        On how many images; where one is 0 there is no such rate, and None is returned.
+    """
+    if not images_below or not images_above:
+        return None
+    seconds = below / images_below + above / images_above
+    return 1 / seconds if seconds > 0 else None

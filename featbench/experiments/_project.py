@@ -9,7 +9,9 @@ from typing import Any
 
 from featbench.datasets import DATASETS
 from featbench.errors import UsageError, did_you_mean
+from featbench.experiments._result import ResultStore
 from featbench.files import write_whole
+from featbench.networks import RUN
 
 FILE = "featbench.toml"
 LAST = "last.json"
@@ -119,6 +121,34 @@ def settle(given: Choice, *, remember: bool, folder: Path = Path()) -> Settled:
         said.append(f"data {data} is the data set of that name; ./{data} is the folder here")
     return Settled(data, backbone, whole.weights or "default", whole.seed or 0, whole.limit,
                    cache, results, tuple(said))  # fmt: skip
+
+
+def with_backbone(given: Choice, init_from: str | None = None, folder: Path = Path()) -> Choice:
+    """Return a choice whose network, where none was said, is the one that a named run trained.
+
+    Parameters
+    ----------
+    given : Choice
+        The options; its weights may be ``run:ID``.
+    init_from : str, optional
+        How the id of a run begins that training goes on from, in place of weights.
+    folder : Path
+        Where featbench.toml is looked for.
+
+    Raises
+    ------
+    UsageError
+        When there is no such run.
+    """
+    named = init_from
+    if named is None and given.weights is not None and given.weights.startswith(RUN):
+        named = given.weights.removeprefix(RUN)
+    if named is None:
+        return given
+    run = ResultStore(settle(given, remember=False, folder=folder).results).get(named)
+    weights = given.weights if init_from is None else "default"
+    backbone = given.backbone or run.network
+    return dataclasses.replace(given, backbone=backbone, weights=weights)
 
 
 def _read_project(path: Path) -> Choice:

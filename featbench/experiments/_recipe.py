@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from featbench.errors import UsageError, did_you_mean
 from featbench.experiments._run import Run
 from featbench.experiments._selection import Selection
+from featbench.experiments._stages import going_on
 from featbench.finetune import Schedule
 from featbench.heads import create_head, left_to_search
 from featbench.networks import check_network, is_small
@@ -24,7 +25,7 @@ class _Table(BaseModel):
 
 
 class RunTable(_Table):
-    """One ``[[run]]``: every list is an axis."""
+    """One ``[[run]]``: every list is an axis, ``name`` is what a later ``init_from`` calls it."""
 
     data: OneOrMore | None = None
     network: OneOrMore
@@ -32,6 +33,8 @@ class RunTable(_Table):
     head: OneOrMore | None = None
     blocks: int | str | list[int | str] | None = None
     warm_start: OneOrMore | None = None
+    name: str | None = None
+    init_from: str | None = None
     set: dict[str, dict[str, Any]] = {}
     train: dict[str, Any] = {}
     seeds: list[int] | None = None
@@ -156,17 +159,24 @@ def load_recipe(
             )
         recipe = _with_preset(recipe, recipe.preset[preset])
     name = path.stem if preset is None else f"{path.stem}:{preset}"
-    runs = []
+    runs: list[Run] = []
+    named: dict[str, list[Run]] = {}
     for number, table in enumerate(recipe.run):
         own: dict[str, Any] = {"data": data} if data is not None else {}
         if backbone is not None:
             own["network"] = _in_place(table.network, backbone)
-        runs += _expand(recipe, table.model_copy(update=own), name, f"{path}: run[{number}]")
+        where = f"{path}: run[{number}]"
+        made = _expand(recipe, table.model_copy(update=own), name, where)
+        if table.init_from is not None:
+            made = going_on(made, table.init_from, named, where)
+        if table.name is not None:
+            named.setdefault(table.name, []).extend(made)
+        runs += made
     if not runs:
         raise UsageError(f"{path}: comes to no run at all: a list in it is empty")
     for run in runs:
         _check(run, str(path))
-    different = {json.dumps(run.as_dict(), sort_keys=True): run for run in runs}
+    different = {run.key: run for run in runs}
     return Plan(name, recipe.title, recipe.note.strip(), list(different.values()))
 
 

@@ -23,6 +23,8 @@ FINE_TUNE = "fine-tune"
 """The method of every run that trains above a cut."""
 FROM_PIXELS = "pixels"
 """What a Result's ``cut`` says where everything trains."""
+FROZEN = "classifier"
+"""What a Result's ``cut`` says where the whole backbone is frozen."""
 
 
 class Result(BaseModel):
@@ -31,14 +33,22 @@ class Result(BaseModel):
     ``settings`` are all there are, ``given`` those that differ from the defaults. Where they were
     chosen, ``selection`` says how, ``ledger`` has every candidate, ``val_accuracy`` is the best
     one's on the ``n_val`` images held out, and train is train and val together, on which it was
-    fitted anew. That ``val_accuracy`` is optimistic: the best of many is partly luck, and an mlp's
-    number of epochs was chosen on the same images. ``approximate`` says what stood in for the exact
+    fitted anew; so too of a training with ``refit``, whose ``best_epoch`` was chosen on them. That
+    ``val_accuracy`` is optimistic: the best of many is partly luck, and an mlp's number of epochs
+    was chosen on the same images. ``init_from`` are the runs that went before, oldest first, each
+    going on from the weights of the one before it. ``approximate`` says what stood in for the exact
     method. Accuracies are fractions, times seconds of wall time, memory MiB. What does not apply is
     None: ``log_loss`` and ``ece`` (expected calibration error) need a method that gives
     probabilities; what ends in ``_uncalibrated`` is of the same head's ``uncalibrated_proba``, and
     needs one that calibrates. ``prefix`` says how the frozen part below a trained block was run:
     ``cached``, once for each image, or ``plain``, on every batch; it is empty where nothing is
     frozen, and for heads.
+
+    ``images_per_second`` is what a prediction costs in use, from file to label with nothing cached:
+    1 / (e + p). e is the seconds an image of what the prediction needs below the cut, decoding
+    among it (``extract_seconds_cold`` over its images, without a warm start's own features); p is
+    ``predict_seconds`` over the images of all splits. Both are this run's own times on its device,
+    in its batches, and e counts choosing an engine and keeping the rows. None for a file's rows.
 
     Parameters
     ----------
@@ -64,6 +74,7 @@ class Result(BaseModel):
     seed: int = 0
     split_seed: int = 0
     n_per_class: int | None = None
+    init_from: list[str] = []
 
     n_train: int = 0
     n_val: int = 0
@@ -97,6 +108,7 @@ class Result(BaseModel):
     extract_seconds_cold: float = 0.0
     fit_seconds: float = 0.0
     predict_seconds: float = 0.0
+    images_per_second: float | None = None
     rows_computed: int = 0
     rows_cached: int = 0
     peak_memory_mb: float = 0.0

@@ -55,6 +55,11 @@ class Rows:
         return cls(table, table.parts())
 
     @property
+    def rows_seen(self) -> int:
+        """How many rows the costs are of; 0 for a file's."""
+        return int(self.costs.get("rows_computed", 0) + self.costs.get("rows_cached", 0))
+
+    @property
     def train(self) -> FeatureSplit:
         """The training split's rows."""
         return self.parts["train"]

@@ -41,6 +41,9 @@ class Run:
         A linear head to start the classifier from.
     warm_start_settings : dict
         That head's settings.
+    init_from : str or Run, optional
+        How a finished run's id begins, or the run itself: training goes on from its weights,
+        classifier included (staged training), in place of ``weights``.
     seed, split_seed : int
         For training, and for splits.
     limit : int, optional
@@ -72,6 +75,7 @@ class Run:
     features: str | None = None
     columns: dict[str, str] = field(default_factory=dict)
     warm_start_settings: dict[str, Any] = field(default_factory=dict)
+    init_from: "str | Run | None" = None
 
     def __post_init__(self) -> None:
         if ":" in self.network:  # options: one spelling, so one run id
@@ -91,6 +95,14 @@ class Run:
             raise UsageError("warm_start goes with blocks: a head is fitted from nothing")
         if self.warm_start_settings and self.warm_start is None:
             raise UsageError("settings of a warm start's head need a warm_start")
+
+        if self.init_from is not None and self.blocks is None:
+            raise UsageError("init_from goes with blocks; a head takes a run's network by "
+                             "weights = \"run:ID\"")  # fmt: skip
+        if self.init_from is not None and (self.warm_start is not None
+                                           or self.weights != "default"):  # fmt: skip
+            raise UsageError("init_from goes without weights and warm_start: it brings its own, "
+                             "classifier included")  # fmt: skip
 
     @property
     def source(self) -> str:
@@ -199,6 +211,16 @@ class Run:
         usual: dict[str, Any] = create_head(name).get_params(deep=False)
         return usual | ({"random_state": self.seed} if "random_state" in usual else {})
 
+    @property
+    def stage(self) -> int:
+        """Which this is of runs that go on from each other, from 1."""
+        return 1 + self.init_from.stage if isinstance(self.init_from, Run) else 1
+
+    @property
+    def key(self) -> str:
+        """All of it as one text: equal runs have the same."""
+        return json.dumps(self.as_dict(), sort_keys=True)
+
     def as_dict(self) -> dict[str, Any]:
         """Return every field, plain enough for JSON."""
         return asdict(self)
@@ -210,11 +232,13 @@ class Run:
         )
         settings = ", ".join(f"{k}={v}" for k, v in self.settings.items())
         own = ", ".join(f"{k}={v}" for k, v in self.warm_start_settings.items())
+        start = f"run {self.init_from}" if isinstance(self.init_from, str) else self.weights
+        if isinstance(self.init_from, Run):
+            start = f"stage {self.stage}"
         warm = f" from {self.warm_start}{f' ({own})' if own else ''}" if self.warm_start else ""
         tuned = f", tune {self.selection.tune}" if self.selection.tune else ""
         return (
-            f"{self.network} ({self.weights}) · {what}{warm}{f' [{settings}]' if settings else ''}"
-            f"{tuned}"
+            f"{self.network} ({start}) · {what}{warm}{f' [{settings}]' if settings else ''}{tuned}"
         )
 
 

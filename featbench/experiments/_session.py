@@ -3,6 +3,7 @@
 import datetime
 import functools
 import importlib.metadata
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,19 +15,23 @@ from featbench.experiments._feature_table import NETWORK, WEIGHTS, FeatureTable
 from featbench.experiments._features_file import load_features
 from featbench.experiments._fit_head import fit_head
 from featbench.experiments._metrics import measure
-from featbench.experiments._model import FOLDER as MODEL
 from featbench.experiments._model import save_model
+from featbench.experiments._model_file import FOLDER as MODEL
 from featbench.experiments._outcome import Conditions, Outcome
 from featbench.experiments._result import Result, ResultStore
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run, run_id
+from featbench.experiments._start import Start, start_of
 from featbench.experiments._tensorboard import TensorBoard
 from featbench.experiments._train import train
+from featbench.experiments._trained_model import save_trained
 from featbench.extraction import Features, choose_device, extract
 from featbench.machine import peak_memory_mb
 from featbench.networks import Network, create_network, is_weights_file
 from featbench.progress import SILENT, Reporter
 
+CHECKPOINT = "checkpoint"
+"""The folder of a run where its training is kept while it goes on."""
 _VERSIONS_OF = ("featbench", "torch", "torchvision", "timm", "scikit-learn", "numpy", "pillow")
 
 
@@ -75,6 +80,9 @@ class Session:
         self._datasets: dict[tuple[Any, ...], Dataset] = {}
         self._network: tuple[tuple[Any, ...], Network] | None = None
         self._features: tuple[tuple[Any, ...], Features] | None = None
+        self._start_of: tuple[tuple[Any, ...], Start] | None = None
+        self._ids: dict[str, str] = {}
+        self._failures: dict[str, str] = {}
 
     def dataset(self, run: Run) -> Dataset:
         """Open the run's data set, or table of features; say once what was decided about it."""
@@ -105,10 +113,29 @@ class Session:
 
     def network(self, run: Run) -> Network:
         """Create the run's network; the one used last is kept."""
-        key = (run.network, run.weights, run.seed)  # default weights may be random: lenet5's are
+        before = self._before(run)  # and default weights may be random: lenet5's are
+        key = (run.network, run.weights, before, run.seed)
         if self._network is None or self._network[0] != key:
-            self._network = key, create_network(run.network, run.weights, seed=run.seed)
+            weights = self._start(run).weights
+            self._network = key, create_network(run.network, weights, seed=run.seed)
         return self._network[1]
+
+    def _before(self, run: Run) -> str | None:
+        """Return the id of the run that this one goes on from; that is done first if need be."""
+        if not isinstance(run.init_from, Run):
+            return None if run.init_from is None else self.store.get(run.init_from).run_id
+        before = run.init_from
+        if before.key in self._failures:
+            raise FeatbenchError("init_from: the run that it goes on from failed "
+                                 f"({self._failures[before.key]})")  # fmt: skip
+        return self._ids[before.key] if before.key in self._ids else self.run(before).run_id
+
+    def _start(self, run: Run) -> Start:
+        """Return what the run's network is made with; the one used last is kept."""
+        key = (run.weights, self._before(run))
+        if self._start_of is None or self._start_of[0] != key:
+            self._start_of = key, start_of(run, key[1], self.store)
+        return self._start_of[1]
 
     def features(self, dataset: Dataset, network: Network, precision: str) -> Features:
         """Return the data set's features; those asked for last are kept."""
@@ -159,7 +186,11 @@ class Session:
             **origin,
             "settings": settings,
         }
-        name = run_id(identity, weights_sha256)
+        if run.init_from is not None:
+            start = self._start(run)
+            start.check_classes(dataset.classes, dataset.name)
+            identity["init_from"], weights_sha256 = list(start.chain), start.sha256
+        name = self._ids[run.key] = run_id(identity, weights_sha256)
         known = self.store.find(name)
         if known is not None and known.approximate and not again:
             self._reporter.say(f"run {name} was approximate ({known.approximate}): done again, "
@@ -170,8 +201,7 @@ class Session:
         if run.head:
             outcome = fit_head(run, settings, self._rows(run, dataset), self._conditions)
         else:
-            rows = functools.partial(self._rows, run)
-            outcome = train(run, dataset, rows, self._conditions, name)
+            outcome = self._train(run, dataset, name, again)
         self.skipped |= dict(outcome.skipped)
         if "test" not in outcome.predictions:
             raise UsageError(f"{dataset.source}: no test image is left to measure on; add images")
@@ -199,17 +229,30 @@ class Session:
         self._save_model(name, run, outcome)
         table = outcome.predictions["test"].as_csv(dataset.classes, splits["test"].groups)
         self.store.save(result, table, outcome.history, outcome.skipped)
+        self._failures.pop(run.key, None)
+        shutil.rmtree(self.store.folder / name / CHECKPOINT, ignore_errors=True)
         self.store.discard(run_id(self._asked(run), ""))  # an earlier failure of the same run
         return result
 
+    def _train(self, run: Run, dataset: Dataset, name: str, again: bool) -> Outcome:
+        """Train above a cut; goes on where the same run was interrupted, unless ``again``."""
+        kept = self.store.folder / name / CHECKPOINT
+        if again:
+            shutil.rmtree(kept, ignore_errors=True)
+        rows = functools.partial(self._rows, run)
+        return train(run, dataset, rows, self._conditions, name, self._start(run), kept)
+
     def _save_model(self, name: str, run: Run, outcome: Outcome) -> None:
-        """Save the way from pixels to label; a head that cannot be is told, and its run stands."""
-        if outcome.head is None:
-            return
+        """Save the way from pixels to label; what cannot be is told, and its run stands."""
+        folder = self.store.folder / name / MODEL
         features = self._features[1] if run.network and self._features else None
         try:
+            if outcome.tuned is not None:
+                save_trained(folder, outcome.tuned, run=name, dataset=outcome.dataset)
+            if outcome.head is None:
+                return
             save_model(
-                self.store.folder / name / MODEL, outcome.head, run=name, dataset=outcome.dataset,
+                folder, outcome.head, run=name, dataset=outcome.dataset,
                 network=self.network(run) if features else None, features=features, seed=run.seed,
                 from_file=is_weights_file(run.weights),
             )  # fmt: skip
@@ -228,6 +271,7 @@ class Session:
         text = (
             str(error) if isinstance(error, FeatbenchError) else f"{type(error).__name__}: {error}"
         )
+        self._failures[run.key] = text
         asked = self._asked(run)
         result = Result(
             run_id=run_id(asked, ""), **asked, status="failed", error=text, **self._provenance()
@@ -251,10 +295,14 @@ class Session:
         network = self.network(run)
         return Rows.of_network(self.features(dataset, network, run.precision), network)
 
-    @staticmethod
-    def _asked(run: Run) -> dict[str, Any]:
+    @classmethod
+    def _asked(cls, run: Run) -> dict[str, Any]:
         """Return the identity fields as far as they are known before anything is opened."""
+        before = run.init_from
+        if isinstance(before, Run):
+            before = run_id(cls._asked(before), "")
         return {
+            **({} if before is None else {"init_from": [before]}),
             "recipe": run.recipe,
             "dataset": Path(run.source).stem,
             "network": run.network or NETWORK,

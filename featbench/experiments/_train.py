@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 from featbench.datasets import Dataset, with_validation
 from featbench.experiments._fit_head import fit, with_labels
-from featbench.experiments._outcome import Conditions, Outcome
+from featbench.experiments._outcome import Conditions, Outcome, images_per_second
 from featbench.experiments._result import Predictions
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run
+from featbench.experiments._start import Start
 from featbench.finetune import FineTuneClassifier
 
 
@@ -19,6 +21,8 @@ def train(
     features: Callable[[Dataset], Rows],
     conditions: Conditions,
     name: str,
+    start: Start,
+    checkpoint: Path,
 ) -> Outcome:
     """Carry out a run that trains above a cut.
 
@@ -34,6 +38,10 @@ def train(
         As the session has them.
     name : str
         The run's id.
+    start : Start
+        The weights to begin with.
+    checkpoint : Path
+        A folder where training is kept while it goes on.
     """
     assert run.blocks is not None
     if run.schedule().needs_validation:
@@ -50,7 +58,8 @@ def train(
             () if board is None else (open_now.enter_context(board.watching(name, run.describe())),)
         )
         model = FineTuneClassifier(
-            run.network, run.weights, run.blocks, warm_start=head, seed=run.seed,
+            run.network, "default" if start.before else start.weights, run.blocks, warm_start=head,
+            init_from=start.before, checkpoint=checkpoint, seed=run.seed,
             split_seed=run.split_seed, precision=run.precision, cache=conditions.cache,
             activation_budget=conditions.activation_budget, device=conditions.device,
             strict=conditions.strict, reporter=conditions.reporter, listeners=listeners,
@@ -64,19 +73,29 @@ def train(
             continue
         chances = model.predict_proba(split)
         predictions[side] = Predictions(split.ids, split.labels, chances.argmax(1), chances)
+    asked = time.perf_counter() - fitted
     costs = dict(model.inputs_.costs)
+    images = sum(len(split) for split in model.inputs_.dataset.splits.values())
+    below = costs["rows_computed"] + costs["rows_cached"] or images
+    rate = images_per_second(costs["extract_seconds_cold"], below, asked, images)
     if rows is not None:  # a warm start's features are a cost of the run
         for cost in ("extract_seconds", "extract_seconds_cold", "rows_computed", "rows_cached"):
             costs[cost] += rows.costs[cost]
+    earlier = sum(row["seconds"] for row in model.history_[: model.resumed_after_])
     fields = {
         **costs,
-        "fit_seconds": fitted - began - costs["extract_seconds"],
-        "predict_seconds": time.perf_counter() - fitted,
+        "fit_seconds": fitted - began - costs["extract_seconds"] + earlier,
+        "predict_seconds": asked,
+        "images_per_second": rate,
         "parameters_total": model.total_,
         "parameters_trainable": model.trainable_,
         "best_epoch": model.best_epoch_,
         "prefix": model.inputs_.prefix,
     }
+    if run.schedule().refit:  # as for a head whose settings were chosen: val is in train by now
+        fields["val_accuracy"] = model.history_[model.best_epoch_ - 1]["val_accuracy"]
+        fields["n_val"] = model.n_val_
     return Outcome(
-        model.inputs_.dataset, predictions, fields, model.history_, model.inputs_.skipped
-    )
+        model.inputs_.dataset, predictions, fields, model.history_, model.inputs_.skipped,
+        tuned=model,
+    )  # fmt: skip

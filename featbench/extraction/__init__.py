@@ -15,6 +15,7 @@ from featbench.extraction._extract import extract, extract_layers
 from featbench.extraction._features import Features, FeatureSplit
 from featbench.extraction._pipeline import Decoder, Item, batches
 from featbench.extraction._pooling import POOLINGS
+from featbench.extraction._sparsity import Sparsity, activation_sparsity
 from featbench.extraction._spec import FeatureSpec, spec_of
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "Features",
     "Item",
     "SpaceInfo",
+    "Sparsity",
+    "activation_sparsity",
     "batches",
     "choose_device",
     "compact",

@@ -3,5 +3,6 @@
 from featbench.finetune._classifier import FineTuneClassifier
 from featbench.finetune._last_layers import LinearHead
 from featbench.finetune._schedule import Schedule
+from featbench.finetune._trained import Anatomy
 
-__all__ = ["FineTuneClassifier", "LinearHead", "Schedule"]
+__all__ = ["Anatomy", "FineTuneClassifier", "LinearHead", "Schedule"]

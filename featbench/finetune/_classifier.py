@@ -1,5 +1,7 @@
 """``FineTuneClassifier``: trains what lies above a cut of a network, on an image data set."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -8,20 +10,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from torch import nn
 
 from featbench.datasets import Dataset, Split, with_validation
 from featbench.errors import UsageError
 from featbench.extraction import choose_device
 from featbench.finetune._budget import PLAIN, choose_prefix
+from featbench.finetune._checkpoint import Checkpoint
 from featbench.finetune._history import Listener
 from featbench.finetune._inputs import Inputs, load_inputs
-from featbench.finetune._last_layers import LinearHead, put_last_layers, start_from
+from featbench.finetune._last_layers import LinearHead, go_on_from, put_last_layers, start_from
 from featbench.finetune._objective import Objective, class_weights
 from featbench.finetune._rates import parameter_groups
+from featbench.finetune._refit import first_epochs, with_validation_inputs
 from featbench.finetune._schedule import Schedule
 from featbench.finetune._trainer import Trainer
 from featbench.machine import flush_denormals, keep_memory
-from featbench.networks import PIXELS, Network, create_network
+from featbench.networks import PIXELS, GivenWeights, Network, create_network, sha256_of_tensors
 from featbench.progress import SILENT, Reporter
 
 
@@ -32,17 +37,24 @@ class FineTuneClassifier(BaseEstimator):
     ----------
     network : str
         As in ``create_network``.
-    weights : str
+    weights : str or GivenWeights
         As in ``create_network``.
     blocks : int or str
         Train the last so many blocks (0: the classifier alone), from a named block on, or ``all``.
     optimizer, lr, batch, epochs, weight_decay, select, backbone_lr, layer_decay, momentum, \
 schedule, warmup_epochs, step_epochs, step_factor, label_smoothing, clip_norm, amp, patience, \
-class_weight, loss, binary, hidden, dropout
+class_weight, loss, binary, hidden, dropout, refit
         As in ``Schedule``.
     warm_start : fitted linear head, optional
         Start the classifier from it (LP-FT, Kumar et al. 2022): the first labels are its own, and
         with cross-entropy the first probabilities too.
+    init_from : GivenWeights, optional
+        In place of ``weights``, go on from these, classifier included (staged training): hidden
+        layers and the number of classes must be the same.
+    checkpoint : path, optional
+        A folder of its own for this training's state at the end of epochs (every ten seconds at
+        most, and when interrupted): with the same settings and data, ``fit`` goes on from there,
+        to the same end. It stays until somebody removes it.
     seed : int
         Seeds fresh weights, dropout and the order of the images: two runs on a CPU with one cache
         and as many threads are identical to the byte.
@@ -77,23 +89,30 @@ class_weight, loss, binary, hidden, dropout
     classes_ : ndarray of int64, shape (n_classes,)
         The labels.
     history_ : list of dict
-        A row an epoch.
+        A row an epoch; with ``refit`` of the training that the epoch was selected in.
+    resumed_after_ : int
+        The epoch after which an interrupted training went on; 0 where it began.
     best_epoch_ : int
         The epoch whose weights were kept, from 1.
+    n_val_ : int
+        Images that it was selected on.
     network_ : Network
         With the trained weights.
+    outputs_ : int
+        Of the network: one a class, or a single one for two.
     cut_ : str
         The first block that trained: ``classifier``, a block's name or ``pixels``.
     total_, trainable_ : int
         Numbers of parameters.
     inputs_ : Inputs
-        The data set without broken images, how the frozen part was run, and what that cost.
+        The data set without broken images, how the frozen part was run, and what that cost; with
+        ``refit`` its train split has val's images too.
     """
 
     def __init__(
         self,
         network: str = "efficientnet_lite0",
-        weights: str = "default",
+        weights: str | GivenWeights = "default",
         blocks: int | str = 1,
         *,
         optimizer: str = "adam",
@@ -118,7 +137,10 @@ class_weight, loss, binary, hidden, dropout
         binary: str = "softmax",
         hidden: Sequence[int] = (),
         dropout: float | None = None,
+        refit: bool = False,
         warm_start: LinearHead | None = None,
+        init_from: GivenWeights | None = None,
+        checkpoint: str | Path | None = None,
         seed: int = 0,
         split_seed: int = 0,
         precision: str = "float32",
@@ -154,7 +176,10 @@ class_weight, loss, binary, hidden, dropout
         self.binary = binary
         self.hidden = hidden
         self.dropout = dropout
+        self.refit = refit
         self.warm_start = warm_start
+        self.init_from = init_from
+        self.checkpoint = checkpoint
         self.seed = seed
         self.split_seed = split_seed
         self.precision = precision
@@ -178,14 +203,21 @@ class_weight, loss, binary, hidden, dropout
             raise UsageError("warm_start goes without hidden: a linear head has no hidden layers")
         if isinstance(schedule.class_weight, Mapping):
             dataset.by_label(schedule.class_weight)  # a wrong name is found before any work
+        if self.init_from is not None and (self.warm_start is not None
+                                           or self.weights != "default"):  # fmt: skip
+            raise UsageError("init_from goes without weights and warm_start: it brings its own, "
+                             "classifier included")  # fmt: skip
         classes = len(dataset.classes)
-        outputs = schedule.outputs(classes)
+        outputs = self.outputs_ = schedule.outputs(classes)
         keep_memory()
         if schedule.needs_validation:
             dataset = with_validation(dataset, split_seed=self.split_seed)
         device = choose_device(self.device)
-        self.network_ = create_network(self.network, self.weights, outputs, self.seed)
+        weights = self.weights if self.init_from is None else self.init_from
+        self.network_ = create_network(self.network, weights, outputs, self.seed)
         put_last_layers(self.network_, schedule, self.seed)
+        if self.init_from is not None:
+            go_on_from(self.init_from, self.network_)
         self.at_ = self.network_.place_of(self.blocks)
         self.cut_ = self.network_.first_trained(self.blocks)
         self.total_, self.trainable_ = self.network_.parameters(self.blocks)
@@ -203,22 +235,46 @@ class_weight, loss, binary, hidden, dropout
         if self.warm_start is not None:
             start_from(self.warm_start, self.network_)
         suffix, groups = parameter_groups(self.network_, self.at_, schedule)
-        splits, tensors = self.inputs_.dataset.splits, self.inputs_.tensors
+        began = {n: v.detach().clone() for n, v in suffix.state_dict().items()}
+        checkpoint = self._checkpoint(schedule, device)
+        self.n_val_ = len(self.inputs_.dataset.splits.get("val", ()))
+        self.history_, self.best_epoch_ = self._train(
+            suffix, groups, schedule, device, checkpoint, self.listeners
+        )
+        self.resumed_after_ = self._trainer.resumed_after
+        self.classes_ = np.arange(classes)
+        if schedule.refit:
+            self.reporter.say(f"epoch {self.best_epoch_} is selected: training anew on train and "
+                              f"val for {self.best_epoch_} epochs")  # fmt: skip
+            self.inputs_ = with_validation_inputs(self.inputs_)
+            suffix.load_state_dict(began)
+            self._train(suffix, groups, first_epochs(schedule, self.best_epoch_), device)
+        return self
+
+    def _train(
+        self,
+        suffix: nn.Module,
+        groups: list[dict[str, Any]],
+        schedule: Schedule,
+        device: torch.device,
+        checkpoint: Checkpoint | None = None,
+        listeners: Sequence[Listener] = (),
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Train once on the inputs; return the history and the epoch that was kept."""
         data = {
-            name: (tensors[name], torch.from_numpy(split.labels)) for name, split in splits.items()
+            name: (self.inputs_.tensors[name], torch.from_numpy(split.labels))
+            for name, split in self.inputs_.dataset.splits.items()
         }
         weight = class_weights(schedule, self.inputs_.dataset, data["train"][1])
         objective = Objective(schedule.loss, weight, schedule.label_smoothing)
-        self._trainer = Trainer(suffix, self._prepare(device), device, objective, self.listeners)
+        self._trainer = Trainer(suffix, self._prepare(device), device, objective, listeners)
         val = data["val"] if "val" in data and len(data["val"][1]) else None
         forked = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=forked), torch.enable_grad(), flush_denormals():
             torch.manual_seed(self.seed)
-            self.history_, self.best_epoch_ = self._trainer.fit(
-                data["train"], val, schedule, groups, self.reporter
+            return self._trainer.fit(
+                data["train"], val, schedule, groups, self.reporter, checkpoint
             )
-        self.classes_ = np.arange(classes)
-        return self
 
     def _inputs(self, dataset: Dataset, prefix: str, strict: bool) -> Inputs:
         return load_inputs(
@@ -232,6 +288,19 @@ class_weight, loss, binary, hidden, dropout
             strict=strict,
             reporter=self.reporter,
         )
+
+    def _checkpoint(self, schedule: Schedule, device: torch.device) -> Checkpoint | None:
+        """Return where to keep the training, named by all that its end hangs on."""
+        if self.checkpoint is None:
+            return None
+        what = {
+            **vars(schedule), "at": self.at_, "seed": self.seed, "device": device.type,
+            "prefix": self.inputs_.prefix, "precision": self.precision,
+            "data": self.inputs_.dataset.fingerprint, "network": self.network_.name,
+            "weights": sha256_of_tensors(self.network_.module.state_dict()),
+        }  # fmt: skip
+        text = json.dumps(what, sort_keys=True, default=str)
+        return Checkpoint(Path(self.checkpoint), hashlib.sha256(text.encode()).hexdigest())
 
     def _prepare(self, device: torch.device) -> Any:
         """Return what turns a batch as it is held into the trained part's input."""

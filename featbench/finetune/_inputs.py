@@ -1,5 +1,6 @@
 """What the trained part of a network takes: cached values at the cut, or pixels."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,7 @@ class Inputs:
         Id and reason for every image that cannot be decoded.
     costs : dict
         ``extract_seconds``, ``extract_seconds_cold``, ``rows_computed``, ``rows_cached``; and
-        ``engine``, where one ran the frozen part.
+        ``engine``, where one ran the frozen part. For pixels the seconds of decoding, and no rows.
     prefix : str
         How the frozen part is run, as ``choose_prefix`` says.
     """
@@ -103,6 +104,7 @@ def load_inputs(
 def _pixels(
     dataset: Dataset, network: Network, prefix: str, strict: bool, reporter: Reporter
 ) -> Inputs:
+    began = time.perf_counter()
     tensors, kept, skipped = {}, {}, []
     for name, split in dataset.splits.items():
         tensors[name], rows, broken = _decode_all(split, network, f"decode {name}", reporter)
@@ -111,7 +113,8 @@ def _pixels(
     if strict and skipped:
         first, reason = skipped[0]
         raise FeatbenchError(f"{dataset.source}: {first} cannot be decoded ({reason})")
-    costs = dict.fromkeys(("extract_seconds", "extract_seconds_cold"), 0.0)
+    seconds = time.perf_counter() - began
+    costs = {"extract_seconds": seconds, "extract_seconds_cold": seconds}
     costs |= dict.fromkeys(("rows_computed", "rows_cached"), 0)
     return Inputs(dataset.with_splits(kept), tensors, tuple(skipped), costs, prefix)
 

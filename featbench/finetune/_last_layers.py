@@ -1,6 +1,7 @@
 """A network's last layers: hidden ones and dropout before the classifier, and its warm start."""
 
 import itertools
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import nn
 
 from featbench.errors import UsageError
 from featbench.finetune._schedule import Schedule
-from featbench.networks import FEATURES, Network
+from featbench.networks import FEATURES, GivenWeights, Network, under
 
 _NO_CHANCE = -30.0
 
@@ -47,11 +48,11 @@ def put_last_layers(network: Network, schedule: Schedule, seed: int) -> None:
     before: list[nn.Module] = [nn.Dropout(share)] if share is not None and not own else []
     if not schedule.hidden and not before:
         return
-    last = _classifier(network)
+    last = classifier_of(network)
     if schedule.hidden:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            widths = [_width(last), *schedule.hidden]
+            widths = [width_of(last), *schedule.hidden]
             for width, size in itertools.pairwise(widths):
                 before += [_layer_like(last, width, size), nn.ReLU()]
                 before += [] if share is None else [nn.Dropout(share)]
@@ -64,14 +65,16 @@ def put_last_layers(network: Network, schedule: Schedule, seed: int) -> None:
         traced.parts[network.classifier] = whole
 
 
-def _classifier(network: Network) -> nn.Linear | nn.Conv2d:
+def classifier_of(network: Network) -> nn.Linear | nn.Conv2d:
+    """Return a network's last layer, whatever was put before it."""
     layer = network.module.get_submodule(network.classifier)
     layer = layer[-1] if isinstance(layer, nn.Sequential) else layer
     assert isinstance(layer, nn.Linear | nn.Conv2d)
     return layer
 
 
-def _width(layer: nn.Linear | nn.Conv2d) -> int:
+def width_of(layer: nn.Linear | nn.Conv2d) -> int:
+    """Return how many numbers a layer takes."""
     return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
 
 
@@ -95,11 +98,11 @@ def start_from(head: LinearHead, network: Network) -> None:
         When the head is not linear, or on other features.
     """
     weight, bias = head.linear_layer()
-    layer = _classifier(network)
-    if layer.bias is None or weight.shape[1] != _width(layer):
+    layer = classifier_of(network)
+    if layer.bias is None or weight.shape[1] != width_of(layer):
         raise UsageError(
             f"warm start: the head has {weight.shape[1]} features, {network.name}'s "
-            f"classifier {_width(layer)} (and it needs a bias)"
+            f"classifier {width_of(layer)} (and it needs a bias)"
         )
     seen = torch.as_tensor(head.classes_, dtype=torch.int64)
     if len(layer.weight) == 1:
@@ -109,3 +112,54 @@ def start_from(head: LinearHead, network: Network) -> None:
         layer.bias.fill_(float(bias.min()) + _NO_CHANCE)
         layer.weight[seen] = torch.from_numpy(weight).float().reshape(-1, *layer.weight.shape[1:])
         layer.bias[seen] = torch.from_numpy(bias).float()
+
+
+def go_on_from(weights: GivenWeights, network: Network) -> None:
+    """Copy the layers from the classifier's first on; the shares of dropout may differ.
+
+    Parameters
+    ----------
+    weights : GivenWeights
+        Those that the network was made with: its body is loaded already.
+    network : Network
+        Is changed; hidden layers were put into it.
+
+    Raises
+    ------
+    UsageError
+        When the hidden layers, or the number of outputs, are others.
+    """
+    own = _in_order(network.module.state_dict(), network.classifier)
+    theirs = _in_order(weights.tensors, network.classifier)
+    (*hidden, outputs), (*wanted, count) = _widths(theirs), _widths(own)
+    if hidden != wanted:
+        raise UsageError(f"{weights.name}: was trained with hidden={hidden}, and cannot go on with "
+                         f"hidden={wanted}")  # fmt: skip
+    if outputs != count:
+        raise UsageError(f"{weights.name}: has {outputs} outputs, and {count} are needed: to go on "
+                         "the classes, and binary, must be the same")  # fmt: skip
+    with torch.no_grad():
+        for here, there in zip(own, theirs, strict=True):
+            if {n: t.shape for n, t in here.items()} != {n: t.shape for n, t in there.items()}:
+                raise UsageError(f"{weights.name}: its classifier is not like {network.name}'s")
+            for name, tensor in here.items():
+                tensor.copy_(there[name])
+
+
+def _in_order(
+    tensors: Mapping[str, torch.Tensor], classifier: str
+) -> list[dict[str, torch.Tensor]]:
+    """Return the tensors of each layer from the classifier's first on, by their own names.
+
+    A plain classifier has ``fc.weight``, one with layers before it ``fc.1.weight`` and so on.
+    """
+    layers: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        if under(name, classifier):
+            place, _, leaf = name.removeprefix(f"{classifier}.").rpartition(".")
+            layers.setdefault(int(place) if place.isdecimal() else 0, {})[leaf] = tensor
+    return [layers[place] for place in sorted(layers)]
+
+
+def _widths(layers: list[dict[str, torch.Tensor]]) -> list[int]:
+    return [len(layer["weight"]) for layer in layers if "weight" in layer] or [0]

@@ -47,6 +47,10 @@ class Schedule(Course):
         For two classes: ``softmax`` with an output each, or ``sigmoid`` with a single output.
     hidden : sequence of int
         Widths of fully connected ReLU layers put before the classifier's last one.
+    refit : bool
+        When the epoch is selected, train anew from the same start on train and val together, for
+        that many epochs of the same course. So the test split measures a network that has seen as
+        many images as a head whose settings were chosen.
     dropout : float, optional
         Share dropped of what the classifier gets, and of each hidden layer; None leaves the
         network's own.
@@ -79,10 +83,14 @@ class Schedule(Course):
     binary: str = "softmax"
     hidden: Sequence[int] = ()
     dropout: float | None = None
+    refit: bool = False
 
     def __post_init__(self) -> None:
         if problem := self.problem():
             raise UsageError(problem)
+        if self.refit and not self.needs_validation:
+            raise UsageError("refit=True goes with select=val_loss or val_accuracy: with select="
+                             "last nothing is held out")  # fmt: skip
         object.__setattr__(self, "hidden", tuple(self.hidden))  # a recipe gives a list
         if isinstance(weights := self.class_weight, Mapping):  # one spelling, so one run id
             plain = {str(name): float(weight) for name, weight in weights.items()}
@@ -113,6 +121,7 @@ class Schedule(Course):
             "binary": (self.binary in BINARY, ", ".join(BINARY)),
             "hidden": (widths, "a list of whole numbers from 1 up"),
             "dropout": (share, "a number in [0, 1) or none"),
+            "refit": (isinstance(self.refit, bool), "true or false"),
         }
 
     @property

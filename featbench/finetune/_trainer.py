@@ -1,5 +1,6 @@
 """Trains a module on tensors in memory: epochs, validation, the best state."""
 
+import functools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -8,10 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from featbench.errors import FeatbenchError
+from featbench.finetune._checkpoint import Checkpoint, DivergedError, Keeper, Underway
 from featbench.finetune._history import Listener, describe
 from featbench.finetune._layout import keep_layout
 from featbench.finetune._objective import Objective
+from featbench.finetune._room import Room, training_room
 from featbench.finetune._schedule import Schedule
 from featbench.progress import Reporter
 from featbench.training import BestEpoch, random_batches
@@ -49,6 +51,9 @@ class Trainer:
         if device.type == "cpu":
             keep_layout(self.module)
         self._prepare, self._device, self._objective = prepare, device, objective
+        self._asking = Room("predicting")
+        self.resumed_after = 0
+        """The epoch after which an interrupted training went on."""
 
     def fit(
         self,
@@ -57,6 +62,7 @@ class Trainer:
         schedule: Schedule,
         groups: list[dict[str, Any]],
         reporter: Reporter,
+        checkpoint: Checkpoint | None = None,
     ) -> tuple[list[dict[str, Any]], int]:
         """Train, and leave the module with the selected epoch's weights.
 
@@ -71,6 +77,8 @@ class Trainer:
             the module's buffers.
         reporter : Reporter
             Is told of every epoch.
+        checkpoint : Checkpoint, optional
+            Where the state is kept; what an interrupted training left there is gone on with.
 
         Returns
         -------
@@ -83,14 +91,22 @@ class Trainer:
         Raises
         ------
         FeatbenchError
-            When the loss is no longer finite.
+            When the loss is no longer finite, or memory has no room for the smallest piece.
         """
         optimizer = schedule.make_optimizer(groups, self._device)
         rates = [group["lr"] for group in groups]
-        history: list[dict[str, Any]] = []
         best = BestEpoch(schedule.select, schedule.patience)
-        with reporter.bar("train", schedule.epochs, "epochs") as bar:
-            for epoch in range(1, schedule.epochs + 1):
+        self._room = training_room(self.module, reporter.say)
+        self._asking = Room("predicting", say=reporter.say)
+        course = Underway(self.module, optimizer, best, self._device, self._room)
+        history = course.history
+        keeper = Keeper(checkpoint, course, reporter)
+        keeper.resume(schedule.epochs)
+        self.resumed_after = len(history)
+        with reporter.bar("train", schedule.epochs, "epochs") as bar, keeper:
+            bar.advance(len(history))
+            while len(history) < schedule.epochs and not course.stopped:
+                epoch = len(history) + 1
                 began = time.perf_counter()
                 row: dict[str, Any] = {"epoch": epoch}
                 row |= self._epoch(train, optimizer, rates, schedule, epoch)
@@ -100,13 +116,14 @@ class Trainer:
                         raise _diverged(row["val_loss"], f"epoch {epoch}, validation", schedule)
                 row["seconds"] = time.perf_counter() - began
                 history.append(row)
+                course.stopped = best.stops_after(row, self.module)
+                keeper.after_epoch()
                 bar.advance(1, describe(row))
                 for told in self._listeners:
                     told(row)
-                if best.stops_after(row, self.module):
+                if course.stopped:
                     reporter.say(f"stopped after epoch {epoch}: {schedule.patience} without a "
                                  "better one")  # fmt: skip
-                    break
         return history, best.restore(self.module, len(history))
 
     def _epoch(
@@ -125,35 +142,56 @@ class Trainer:
             for group, lr in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = schedule.rate((epoch - 1) * len(steps) + number, len(steps), lr)
             target = labels[chosen].to(self._device)
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=schedule.amp):
-                outputs = self.module(self._prepare(inputs[chosen]))
-            scores = self._objective.scores(outputs)
-            loss = self._objective(scores, target, training=True)
-            if not torch.isfinite(loss):
-                raise _diverged(loss.item(), f"epoch {epoch}, batch {number + 1}", schedule)
-            optimizer.zero_grad()
-            loss.backward()
+            where = f"epoch {epoch}, batch {number + 1}"
+            work = functools.partial(self._backward, inputs, chosen, target, schedule, where)
+            pieces = self._room.each(len(chosen), work, optimizer.zero_grad)
             if schedule.clip_norm is not None:
                 parameters = [p for group in optimizer.param_groups for p in group["params"]]
                 nn.utils.clip_grad_norm_(parameters, schedule.clip_norm)
             optimizer.step()
-            total += loss.item() * len(chosen)
-            right += int((scores.argmax(1) == target).sum())
+            total += sum(loss for loss, _ in pieces)
+            right += sum(count for _, count in pieces)
         return {
             "lr": optimizer.param_groups[0]["lr"],
             "train_loss": total / len(inputs),
             "train_accuracy": right / len(inputs),
         }
 
+    def _backward(
+        self,
+        inputs: torch.Tensor,
+        chosen: torch.Tensor,
+        target: torch.Tensor,
+        schedule: Schedule,
+        where: str,
+        piece: slice,
+    ) -> tuple[float, int]:
+        """Add the gradient of a piece of a batch; return its summed loss, and how many are right.
+
+        An image counts as much as in the whole batch, whose loss is a mean over images.
+        """
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=schedule.amp):
+            outputs = self.module(self._prepare(inputs[chosen[piece]]))
+        scores = self._objective.scores(outputs)
+        loss = self._objective(scores, target[piece], training=True)
+        if not torch.isfinite(loss):
+            raise _diverged(loss.item(), where, schedule)
+        (loss if len(scores) == len(chosen) else loss * (len(scores) / len(chosen))).backward()
+        return loss.item() * len(scores), int((scores.argmax(1) == target[piece]).sum())
+
     def scores(self, inputs: torch.Tensor, batch: int = 64) -> torch.Tensor:
         """Return scores (n, classes) in float32 on the CPU, in eval mode."""
         self.module.eval()
         with torch.inference_mode():
             parts = [
-                self._objective.scores(self.module(self._prepare(part))).cpu()
+                scores
                 for part in inputs.split(batch)
+                for scores in self._asking.each(len(part), functools.partial(self._ask, part))
             ]
         return torch.cat(parts)
+
+    def _ask(self, inputs: torch.Tensor, piece: slice) -> torch.Tensor:
+        return self._objective.scores(self.module(self._prepare(inputs[piece]))).cpu()
 
     def probabilities(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return probabilities (n, classes) in float64 on the CPU."""
@@ -166,9 +204,9 @@ class Trainer:
         return self._objective(scores, labels, training=False).item(), right.item()
 
 
-def _diverged(loss: float, where: str, schedule: Schedule) -> FeatbenchError:
+def _diverged(loss: float, where: str, schedule: Schedule) -> DivergedError:
     clip = "" if schedule.clip_norm is not None else ", or clip_norm=1"
-    return FeatbenchError(
+    return DivergedError(
         f"the loss is {loss} in {where}: training diverged; try a lower lr (it is "
         f"{schedule.lr:g}){clip}"
     )

@@ -85,7 +85,7 @@ def layers_of(network: Network, size: int | tuple[int, int] | None = None) -> li
         FakeTensorMode(allow_non_fake_inputs=True),
         torch.no_grad(),
         sdpa_kernel(SDPBackend.MATH),  # the one that is made of products that can be counted
-        _without_fast_path(),
+        without_fast_path(),
         _without_log(),
         as_before(network.module),
     ):
@@ -103,7 +103,7 @@ def layers_of(network: Network, size: int | tuple[int, int] | None = None) -> li
 
 
 @contextlib.contextmanager
-def _without_fast_path() -> Iterator[None]:
+def without_fast_path() -> Iterator[None]:
     """Run attention as products: its fast path is one operation that nothing looks into."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)

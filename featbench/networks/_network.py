@@ -10,16 +10,20 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from featbench.errors import FeatbenchError, UsageError, did_you_mean
+from featbench.errors import UsageError, did_you_mean
 from featbench.networks._blocks import Block, find_blocks
-from featbench.networks._registry import NETWORKS, Built
+from featbench.networks._final_layer import find_classifier, replace_classifier
+from featbench.networks._registry import NETWORKS, Builder, Built
 from featbench.networks._small import spell
 from featbench.networks._trace import FEATURES, PIXELS, Trace, trace, weight_count
 from featbench.networks._weights import (
+    RUN,
+    GivenWeights,
     is_weights_file,
     load_strictly,
     read_weights,
     sha256_of_tensors,
+    under,
 )
 from featbench.networks.timm_zoo import PREFIX, build_timm, check_timm
 
@@ -89,12 +93,8 @@ class Network:
     @functools.cached_property
     def sha256(self) -> str:
         """The sha256 over the weights and buffers of all but the classifier."""
-        tensors = {
-            n: t
-            for n, t in self.module.state_dict().items()
-            if not self.classifier or not n.startswith(self.classifier + ".")
-        }
-        return sha256_of_tensors(tensors)
+        tensors = self.module.state_dict().items()
+        return sha256_of_tensors({n: t for n, t in tensors if not under(n, self.classifier)})
 
     @functools.cached_property
     def trace(self) -> Trace | None:
@@ -273,48 +273,6 @@ class _Single(nn.Module):
         return (self.module(x),)
 
 
-def find_classifier(module: nn.Module) -> str:
-    """Return the name of the final Linear or 1×1 convolution; empty for a headless network.
-
-    Of a distilled network's two, both fed by the features, it is the first.
-    """
-    if hasattr(module, "get_classifier"):  # timm says which
-        head = module.get_classifier()  # type: ignore[operator]
-        if isinstance(head, tuple):
-            head = head[0]
-        if isinstance(head, nn.Identity):
-            return ""
-        return next((name for name, m in module.named_modules() if m is head), "")
-    last = ""
-    for name, m in module.named_modules():
-        if isinstance(m, nn.Linear) or (isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1)):
-            last = name
-    return last
-
-
-def replace_classifier(module: nn.Module, classes: int) -> None:
-    """Put a freshly initialised final layer of ``classes`` outputs in the classifier's place."""
-    name = find_classifier(module)
-    old = module.get_submodule(name)
-    new: nn.Module
-    if hasattr(module, "reset_classifier"):  # timm's; it knows the headless and the two-headed
-        heads = module.get_classifier()  # type: ignore[operator]
-        if not isinstance(heads, nn.Conv2d | nn.Linear):
-            module.reset_classifier(classes)  # type: ignore[operator]
-            return
-    if isinstance(old, nn.Conv2d):
-        new = nn.Conv2d(old.in_channels, classes, 1, bias=old.bias is not None)
-    elif isinstance(old, nn.Linear):
-        new = nn.Linear(old.in_features, classes, bias=old.bias is not None)
-    else:
-        raise FeatbenchError(
-            f"the classifier {name!r} is a {type(old).__name__}, which cannot be "
-            "replaced; create the network without classes"
-        )
-    owner, _, leaf = name.rpartition(".")
-    setattr(module.get_submodule(owner), leaf, new)
-
-
 def check_network(name: str) -> str:
     """Return a network's name in its one spelling; raise UsageError where there is none such.
 
@@ -333,7 +291,7 @@ def check_network(name: str) -> str:
 
 def create_network(
     name: str,
-    weights: str = "default",
+    weights: str | GivenWeights = "default",
     classes: int | None = None,
     seed: int = 0,
     **options: Any,
@@ -346,8 +304,9 @@ def create_network(
         A torchvision classifier, ``efficientnet_lite0`` (weights install with pip), one of our
         own small networks (options may follow: ``lenet5:batch_norm=true:dropout=0.2``), or
         ``timm/NAME``; ``featbench networks`` lists them.
-    weights : str
-        ``default``, ``random``, a name that the source knows, or a .safetensors or .pth file.
+    weights : str or GivenWeights
+        ``default``, ``random``, a name that the source knows, or a .safetensors or .pth file; or
+        what ``find_weights`` returns for ``run:ID``: all but the classifier is loaded.
     classes : int, optional
         Replace the classifier by a fresh one with so many outputs; None keeps it.
     seed : int
@@ -370,17 +329,28 @@ def create_network(
     """
     name = spell(name, **options)
     builder = build_timm if name.startswith(PREFIX) else NETWORKS[name.partition(":")[0]]
-    path, from_file = Path(weights).expanduser(), is_weights_file(weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        built = builder(name, "random" if from_file else weights)
-        if from_file:
-            built = Built(built.module, path.name, built.preprocessing)
-            _load_file(built.module, path)
+        built = _built(builder, name, weights)
         if classes is not None:
             torch.manual_seed(seed)
             replace_classifier(built.module, classes)
     return Network(name, built)
+
+
+def _built(builder: Builder, name: str, weights: str | GivenWeights) -> Built:
+    if isinstance(weights, GivenWeights):
+        module = builder(name, "random").module
+        weights.load_body(module, find_classifier(module), name)
+        return Built(module, weights.name, weights.preprocessing)
+    if weights.startswith(RUN):
+        raise UsageError(f"--weights {weights}: a run's weights are found by featbench.experiments."
+                         "find_weights; give create_network what it returns")  # fmt: skip
+    if not is_weights_file(weights):
+        return builder(name, weights)
+    path, built = Path(weights).expanduser(), builder(name, "random")
+    _load_file(built.module, path)
+    return Built(built.module, path.name, built.preprocessing)
 
 
 def _load_file(module: nn.Module, path: Path) -> None:

@@ -4,14 +4,72 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from featbench.errors import UsageError
+from featbench.networks._preprocessing import Preprocessing
 
+RUN = "run:"
+"""How weights that a run has trained are named; the run's id follows."""
 _OLD_DENSENET = re.compile(r"\.(norm|relu|conv)\.([12])\.")
+
+
+@dataclass(frozen=True, eq=False)
+class GivenWeights:
+    """Weights in hand, for ``create_network``: a finished run's, say.
+
+    Parameters
+    ----------
+    name : str
+        What they are called: ``run:0123456789ab``.
+    network : str
+        The name of the network whose they are.
+    tensors : mapping of str to Tensor
+        Its whole ``state_dict``, layers put before the classifier among it.
+    preprocessing : Preprocessing
+        What belongs to them.
+    """
+
+    name: str
+    network: str
+    tensors: Mapping[str, torch.Tensor]
+    preprocessing: Preprocessing
+
+    def __str__(self) -> str:
+        return self.name
+
+    def load_body(self, module: nn.Module, classifier: str, network: str) -> None:
+        """Load all but the classifier into a network of the same name; its options may differ.
+
+        Parameters
+        ----------
+        module : Module
+            Filled in place.
+        classifier : str
+            The name of its classifier, which keeps its own weights.
+        network : str
+            The network's name.
+
+        Raises
+        ------
+        UsageError
+            When it is another network, or a name or shape differs.
+        """
+        if network.partition(":")[0] != self.network.partition(":")[0]:
+            raise UsageError(f"weights {self.name}: are of {self.network}, not of {network}; use "
+                             f"--backbone {self.network}")  # fmt: skip
+        own = {n: t for n, t in module.state_dict().items() if under(n, classifier)}
+        body = {n: t for n, t in self.tensors.items() if not under(n, classifier)}
+        load_strictly(module, body | own, f"weights {self.name} of {self.network}")
+
+
+def under(name: str, layer: str) -> bool:
+    """Say whether a tensor of this name is in this layer; nothing is where there is none."""
+    return bool(layer) and name.startswith(f"{layer}.")
 
 
 def is_weights_file(weights: str) -> bool:
@@ -22,6 +80,8 @@ def is_weights_file(weights: str) -> bool:
     weights : str
         As in ``create_network``.
     """
+    if weights.startswith(RUN):
+        return False
     return Path(weights).suffix in (".safetensors", ".pth", ".pt") or os.sep in weights
 
 

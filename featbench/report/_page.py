@@ -12,10 +12,11 @@ from featbench import __version__
 from featbench.errors import UsageError
 from featbench.experiments import Result, ResultStore
 from featbench.files import write_whole
-from featbench.report._plots import accuracy_bars, label_of, training_curves
-from featbench.report._table import footnote, rows_of
-
-_NUMERIC = ("test %", "95% interval", "train %", "published %", "trainable", "extract s", "fit s")
+from featbench.report._curves import curves_of, draw_curves
+from featbench.report._drawing import as_svg
+from featbench.report._names import label_of
+from featbench.report._plots import accuracy_bars
+from featbench.report._table import NUMERIC, footnote, rows_of
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def write_report(store: ResultStore, path: Path, *, recipe: str | None = None) -
         made=f"{len(done)} runs, made {datetime.date.today()} by featbench {__version__}",
         summary=_summary(done),
         headings=headings,
-        numeric=_NUMERIC,
+        numeric=NUMERIC,
         rows=rows,
         best=_best(done),
         footnote=footnote(done),
@@ -115,15 +116,17 @@ def _pictures(results: Sequence[Result], store: ResultStore) -> list[_Picture]:
         name = same[0].dataset
         values = "; ".join(f"{label_of(r)}: {100 * (r.test_accuracy or 0):.1f}%" for r in same)
         pictures.append(_Picture(
-            f"Test accuracy on {name}", Markup(accuracy_bars(same)), f"Bar chart. {values}",
+            f"Test accuracy on {name}", Markup(as_svg(accuracy_bars(same))), f"Bar chart. {values}",
             "One bar a run, the best on top; a colour for each network and its weights.",
         ))  # fmt: skip
-        trained = [(label_of(r), h) for r in same if (h := store.history(r)) is not None]
+        trained = [(r, h) for r in same if (h := store.history(r)) is not None]
         if trained:
+            curves = curves_of(trained)
             pictures.append(_Picture(
-                f"Training curves on {name}", Markup(training_curves(trained)),
-                f"Loss and accuracy by epoch of {', '.join(label for label, _ in trained)}",
-                "Training dashed, in training mode; validation solid.",
+                f"Training curves on {name}", Markup(as_svg(draw_curves(curves))),
+                f"Loss and accuracy by epoch of {', '.join(c.label for c in curves)}",
+                "Training dashed, in training mode; validation solid; a ring around the epoch "
+                "whose weights were kept.",
             ))  # fmt: skip
     return pictures
 

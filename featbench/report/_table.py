@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from featbench.experiments import Result
+from featbench.report._names import method_name
 from featbench.statistics import wilson_interval
 
 NONE = "–"
@@ -24,12 +25,6 @@ def _interval(result: Result) -> str:
         return NONE
     low, high = wilson_interval(result.test_accuracy, result.n_test)
     return f"{100 * low:.1f} to {100 * high:.1f}"
-
-
-def _method(result: Result) -> str:
-    warm = result.settings.get("warm_start")
-    approximate = " (approximate)" if result.approximate else ""
-    return f"{result.method} from {warm}" if warm else result.method + approximate
 
 
 def _given(result: Result) -> str:
@@ -65,7 +60,7 @@ COLUMNS: dict[str, Callable[[Result], str]] = {
     "network": lambda r: r.network,
     "weights": lambda r: r.weights,
     "trained from": lambda r: r.cut,
-    "method": _method,
+    "method": method_name,
     "settings": _given,
     "seed": lambda r: str(r.seed),
     "split seed": lambda r: str(r.split_seed),
@@ -76,11 +71,19 @@ COLUMNS: dict[str, Callable[[Result], str]] = {
     "train %": lambda r: _percent(r.train_accuracy),
     "published %": _published,
     "trainable": lambda r: _count(r.parameters_trainable),
+    "parameters": lambda r: _count(r.parameters_total),
     "extract s": _extraction,
     "fit s": lambda r: f"{r.fit_seconds:.1f}",
+    "images/s": lambda r: NONE if r.images_per_second is None else f"{r.images_per_second:.0f}",
     "run": lambda r: r.run_id[:6],
 }
-"""Heading and text of each column; ``extract s`` is the time without the cache."""
+"""Heading and text of each column; ``extract s`` is the time without the cache, for a network
+trained from the pixels that of decoding."""
+NUMERIC = (
+    "test %", "95% interval", "train %", "published %", "trainable", "parameters", "extract s",
+    "fit s", "images/s",
+)  # fmt: skip
+"""The columns that are aligned as numbers."""
 
 
 def rows_of(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
@@ -95,7 +98,7 @@ def _tells(name: str, cells: Sequence[str]) -> bool:
         return len(set(cells)) > 1
     if name == "log-loss":  # where probabilities were asked for
         return any("was" in cell for cell in cells)
-    if name in ("settings", "published %"):
+    if name in ("settings", "published %", "images/s", "parameters"):
         return any(cell not in ("", NONE) for cell in cells)
     return True
 
@@ -105,7 +108,7 @@ def as_markdown(results: Sequence[Result]) -> str:
     headings, rows = rows_of(results)
     cells = [[_markdown_text(c) for c in row] for row in [headings, *rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
-    numeric = [h.endswith(("%", " s", "interval")) or h == "trainable" for h in headings]
+    numeric = [heading in NUMERIC for heading in headings]
     lines = [
         "| " + " | ".join(c.rjust(w) if right else c.ljust(w)
                           for c, w, right in zip(row, widths, numeric, strict=True)) + " |"
@@ -155,7 +158,7 @@ FORMATS: dict[str, Callable[[Sequence[Result]], str]] = {
 
 
 def footnote(results: Sequence[Result]) -> str:
-    """Return how many images the intervals rest on, and how often each test split was read."""
+    """Return what the intervals rest on, how often test splits were read, and what a rate is."""
     lines = []
     for fingerprint in dict.fromkeys(r.fingerprint for r in results if r.status == "ok"):
         same = [r for r in results if r.fingerprint == fingerprint and r.status == "ok"]
@@ -163,4 +166,7 @@ def footnote(results: Sequence[Result]) -> str:
             f"{same[0].dataset}: {same[0].n_test} test images, read by {len(same)} "
             f"run{'s' * (len(same) > 1)}; 95% Wilson intervals."
         )
+    if any(r.images_per_second is not None for r in results):
+        lines.append("images/s: from file to label with nothing cached, as measured in the run "
+                     "(decoding, everything below the cut, what lies above it).")  # fmt: skip
     return " ".join(lines)

@@ -12,7 +12,15 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
 from featbench.errors import FeatbenchError, UsageError
-from featbench.experiments import Predictions, Result, Run, Session, _metrics, load_results
+from featbench.experiments import (
+    Predictions,
+    Result,
+    Run,
+    Session,
+    _metrics,
+    load_results,
+)
+from featbench.experiments._outcome import images_per_second
 from featbench.experiments._run import run_id
 from featbench.finetune import Schedule
 
@@ -89,7 +97,7 @@ def test_no_two_training_settings_share_a_run_id(photos: Path) -> None:
         {"step_factor": 0.5}, {"weight_decay": 0.1}, {"dropout": 0.1}, {"label_smoothing": 0.1},
         {"clip_norm": 1.0}, {"amp": True}, {"class_weight": "balanced"}, {"loss": "mse"},
         {"binary": "sigmoid"}, {"hidden": [8]}, {"select": "val_accuracy"}, {"patience": 2},
-        {"epochs": 3}, {"batch": 4},
+        {"epochs": 3}, {"batch": 4}, {"refit": True},
     ]  # fmt: skip
     assert {key for one in others for key in one} == set(vars(Schedule()))
     runs = [Run(str(photos), "lenet5", blocks=1, settings=one) for one in others]
@@ -283,3 +291,32 @@ def test_precision_counts_where_something_is_frozen(photos: Path, tmp_path: Path
     assert results[1, "float32"].run_id != results[1, "bfloat16"].run_id
     assert results["all", "bfloat16"].precision == "float32"  # nothing runs in it
     assert results["all", "float32"].run_id == results["all", "bfloat16"].run_id
+
+
+def test_a_refitted_run_says_what_its_epoch_was_chosen_on(photos: Path, tmp_path: Path) -> None:
+    settings = {"epochs": 2, "batch": 8, "refit": True}
+    run = Run(str(photos), "lenet5", "random", blocks="all", settings=settings)
+    done = session(tmp_path).run(run)
+    plain = session(tmp_path).run(replace(run, settings={"epochs": 2, "batch": 8}))
+    assert done.run_id != plain.run_id
+    assert (done.n_train, done.n_val) == (plain.n_train + plain.n_val, plain.n_val)
+    assert done.n_val > 0
+    assert (done.val_accuracy, done.best_epoch) == (plain.val_accuracy, plain.best_epoch)
+    assert done.images_per_second is not None
+    assert done.images_per_second > 0
+
+
+def test_a_rate_is_of_what_a_prediction_needs() -> None:
+    assert images_per_second(2.0, 4, 1.0, 2) == 1.0
+    assert images_per_second(0.0, 4, 1.0, 2) == 2.0
+    assert images_per_second(2.0, 0, 1.0, 2) is None
+
+
+def test_heads_share_the_frozen_networks_rate(photos: Path, tmp_path: Path) -> None:
+    here = session(tmp_path)
+    run = Run(str(photos), "lenet5", "random", head="ridge")
+    cold, again = here.run(run), here.run(run, again=True)
+    for result in (cold, again):
+        seconds = result.extract_seconds_cold / 48 + result.predict_seconds / 48
+        assert result.images_per_second == pytest.approx(1 / seconds)
+    assert again.extract_seconds_cold == pytest.approx(cold.extract_seconds_cold, rel=0.5)

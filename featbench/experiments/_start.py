@@ -1,0 +1,91 @@
+"""What training begins with: a network's own weights, or those that another run left."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from featbench.errors import UsageError
+from featbench.experiments._model import find_trained, find_weights
+from featbench.experiments._result import ResultStore
+from featbench.experiments._run import Run
+from featbench.networks import GivenWeights, sha256_of_tensors
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run's network is made with.
+
+    Parameters
+    ----------
+    weights : str or GivenWeights
+        As ``create_network`` takes them.
+    classes : tuple of str
+        Where the run goes on from another, classifier included, that one's; else empty.
+    chain : tuple of str
+        The runs that went before, oldest first.
+    """
+
+    weights: str | GivenWeights
+    classes: tuple[str, ...] = ()
+    chain: tuple[str, ...] = ()
+
+    @property
+    def before(self) -> GivenWeights | None:
+        """The weights that the run goes on from, where it does."""
+        return self.weights if self.chain and isinstance(self.weights, GivenWeights) else None
+
+    @property
+    def sha256(self) -> str:
+        """The sha256 over all of those weights, the classifier's among them; empty without."""
+        return "" if self.before is None else sha256_of_tensors(self.before.tensors)
+
+    def check_classes(self, classes: Sequence[str], dataset: str) -> None:
+        """Raise UsageError where a run goes on with other classes.
+
+        Parameters
+        ----------
+        classes : sequence of str
+            The data set's.
+        dataset : str
+            Its name.
+        """
+        if self.before is None or tuple(classes) == self.classes:
+            return
+        pairs = zip(classes, self.classes, strict=False)
+        here, there = next(((a, b) for a, b in pairs if a != b), (None, None))
+        other = "" if here is None else f"; {here!r} is in place of {there!r}"
+        raise UsageError(
+            f"init_from: {self.before.name} was trained on {len(self.classes)} classes "
+            f"({_some(self.classes)}), {dataset} has {len(classes)} ({_some(classes)}){other}: to "
+            "go on they must be the same; a new classifier takes --weights "
+            f"{self.before.name} in place of init_from"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+
+
+def start_of(run: Run, before: str | None, store: ResultStore) -> Start:
+    """Return what a run's network is made with.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    before : str, optional
+        The id of the run that it goes on from.
+    store : ResultStore
+        Where runs are found.
+
+    Raises
+    ------
+    UsageError
+        When a run that is named is not there, or trained no network.
+    """
+    if before is None:
+        return Start(find_weights(run.weights, store))
+    model = find_trained(before, store)
+    chain = (*store.get(before).init_from, model.described.run)
+    return Start(model.given_weights(), tuple(model.classes), chain)

@@ -1,0 +1,110 @@
+"""What runs are called: in a table, alone, and beside others in a legend."""
+
+import json
+from collections.abc import Sequence
+
+from featbench.experiments import FINE_TUNE, FROM_PIXELS, FROZEN, Result
+
+_UNTOLD = ("random_state", "warm_start", "warm_start_settings")  # named otherwise, or the seed
+
+
+def method_name(result: Result) -> str:
+    """Return what was done, in the field's words.
+
+    ``frozen + logreg`` is a head on a frozen network, ``fine-tune blocks.6 from logreg (LP-FT)``
+    trains from that block on and starts from a linear head (Kumar et al. 2022), ``from scratch``
+    trains everything from random weights; what is random and frozen says so, and ``stage 2`` goes
+    on from another run's weights.
+    """
+    warm = result.settings.get("warm_start")
+    start = f" from {warm} (LP-FT)" if warm else ""
+    if result.init_from:
+        start = f", stage {1 + len(result.init_from)}"
+    is_random = result.weights == "random"
+    if result.method != FINE_TUNE:
+        approximate = " (approximate)" if result.approximate else ""
+        if not result.rows_computed + result.rows_cached:
+            return result.method + approximate  # on a file's features
+        return f"{'random, ' * is_random}frozen + {result.method}{approximate}"
+    if result.cut == FROM_PIXELS:
+        if is_random:
+            return f"from scratch{start}"
+        return f"fine-tune all{start}"
+    if result.cut == FROZEN:
+        return f"{'random, ' * is_random}frozen + classifier trained{start}"
+    return f"{'random, ' * is_random}fine-tune {result.cut}{start}"
+
+
+def network_name(result: Result) -> str:
+    """Return the network and its weights; random ones are left to ``method_name``."""
+    return result.network if result.weights == "random" else f"{result.network} ({result.weights})"
+
+
+def label_of(result: Result) -> str:
+    """Return a name for a run in a picture."""
+    return f"{network_name(result)} · {method_name(result)}"
+
+
+def labels_among(results: Sequence[Result]) -> list[str]:
+    """Return a name for each run that says how it differs from the others beside it.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Those that are shown together.
+
+    Returns
+    -------
+    list of str
+        What is the same in all is left out, but for a run alone; runs that nothing but their id
+        tells apart have its beginning.
+    """
+    if len(results) == 1:
+        return [label_of(results[0])]
+    aspects = [_aspects(result) for result in results]
+    names = dict.fromkeys(name for parts in aspects for name in parts)
+    telling = [name for name in names if _tells(name, aspects)]
+    labels = [
+        " · ".join(text for name in telling if (text := parts.get(name))) for parts in aspects
+    ]
+    labels = [text or label_of(r) for text, r in zip(labels, results, strict=True)]
+    return [
+        f"{text} · run {r.run_id[:6]}" if labels.count(text) > 1 else text
+        for text, r in zip(labels, results, strict=True)
+    ]
+
+
+def _tells(name: tuple[str, str], aspects: Sequence[dict[tuple[str, str], str]]) -> bool:
+    """Return whether an aspect differs; a setting of one method counts among its runs alone."""
+    method, _ = name
+    those = [parts for parts in aspects if not method or any(key[0] == method for key in parts)]
+    return len({parts.get(name, "") for parts in those}) > 1
+
+
+def _aspects(result: Result) -> dict[tuple[str, str], str]:
+    """Return everything by which a run may differ, as it would be said, by method and name."""
+    few = "" if result.n_per_class is None else f"{result.n_per_class} a class"
+    own = result.settings.get("warm_start_settings") or {}
+    settings = {k: _said(k, v) for k, v in result.settings.items()}
+    settings |= {f"start {k}": f"start {_said(k, v)}" for k, v in own.items() if k not in _UNTOLD}
+    return {
+        ("", "data"): result.dataset,
+        ("", "network"): network_name(result),
+        ("", "method"): method_name(result),
+        **{(result.method, k): v for k, v in settings.items() if k not in _UNTOLD},
+        ("", "a class"): few,
+        ("", "precision"): "" if result.precision == "float32" else result.precision,
+        ("", "seed"): f"seed {result.seed}",
+        ("", "goes on from"): f"from run {result.init_from[-1][:6]}" if result.init_from else "",
+        ("", "split seed"): f"split seed {result.split_seed}",
+        ("", "recipe"): f"recipe {result.recipe or 'none'}",
+    }
+
+
+def _said(name: str, value: object) -> str:
+    """Return a setting; nothing for one that is off."""
+    return "" if value in (None, False, 0, [], "") else f"{name}={_plain(value)}"
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
