@@ -68,7 +68,7 @@ class GivenWeights:
 
 
 def under(name: str, layer: str) -> bool:
-    """Say whether a tensor of this name is in this layer; nothing is where there is none."""
+    """Return whether a tensor of this name is in this layer; nothing is where there is none."""
     return bool(layer) and name.startswith(f"{layer}.")
 
 
