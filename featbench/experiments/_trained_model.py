@@ -143,7 +143,9 @@ class TrainedModel:
         """Return its weights, to go on from or to freeze; raises as ``create_network``."""
         network = self.create_network()
         tensors = network.module.state_dict()
-        return GivenWeights(network.weights, self.note.name, tensors, network.preprocessing)
+        return GivenWeights(
+            network.weights, self.note.name, tensors, network.preprocessing, self.note.outputs
+        )
 
     def predict(
         self,
