@@ -112,14 +112,16 @@ class TrainedModel:
         """
         path, described = self.folder / TENSORS, self.folder / DESCRIPTION
         check_names_in(self.folder, {DESCRIPTION, TENSORS})
-        content = self.note.file.read(path, _MOST_BYTES)
+        size = self.note.file.size
         try:
-            network = self.anatomy.build(f"run:{self.described.run}", len(content))
+            network = self.anatomy.build(f"run:{self.described.run}", size)
         except FeatbenchError as error:
             raise UsageError(f"{described}: trained: {error}") from error
         own = network.module.state_dict()
-        if len(content) > most_bytes(own):
-            raise UsageError(f"{path}: has {len(content):,} bytes, more than such a network")
+        if size > most_bytes(own):
+            raise UsageError(f"{described}: trained: {size:,} bytes are more than {network.name} "
+                             "has")  # fmt: skip
+        content = self.note.file.read(path, size)
         tensors = tensors_from_bytes(content, own, path)
         check_values(tensors, own, str(path))
         network.module.load_state_dict(tensors)
@@ -141,7 +143,9 @@ class TrainedModel:
         """Return its weights, to go on from or to freeze; raises as ``create_network``."""
         network = self.create_network()
         tensors = network.module.state_dict()
-        return GivenWeights(network.weights, self.note.name, tensors, network.preprocessing)
+        return GivenWeights(
+            network.weights, self.note.name, tensors, network.preprocessing, self.note.outputs
+        )
 
     def predict(
         self,

@@ -13,6 +13,9 @@ from featbench.finetune._schedule import Schedule
 from featbench.finetune._trainer import Trainer
 from featbench.networks import Built, Network, Preprocessing, create_network, replace_classifier
 
+_NO_HARM = 2**20  # bytes; what is wrong with a small file its own checks say better
+_MOST_BYTES = 4 * 2**28  # a description from somebody's file must not fill the memory
+
 
 @dataclass(frozen=True)
 class Anatomy:
@@ -49,7 +52,7 @@ class Anatomy:
         weights : str
             What the weights will be called.
         most : int
-            Bytes of the layers put in: more is refused before room is made.
+            Bytes of the layers put in, and of the classifier: more is refused before room is made.
 
         Raises
         ------
@@ -60,11 +63,14 @@ class Anatomy:
         if not found.classifier:
             raise UsageError(f"network {self.network} has no classifier")
         sizes = [width_of(classifier_of(found)), *self.hidden, self.outputs]
-        if 4 * sum(a * b for a, b in itertools.pairwise(sizes)) > most:
-            raise UsageError("its layers before and after hidden ones are larger than its file")
+        if 4 * sum(a * b for a, b in itertools.pairwise(sizes)) > min(
+            max(most, _NO_HARM), _MOST_BYTES
+        ):
+            raise UsageError("its last layers are larger than its file, or than any that are made")
         replace_classifier(found.module, self.outputs)
-        network = Network(found.name, Built(found.module, weights, self.preprocessing))
+        network = Network(found.name, Built(found.module, weights, found.preprocessing))
         put_last_layers(network, Schedule(hidden=self.hidden, dropout=self.dropout), 0)
+        network.preprocessing = self.preprocessing  # not before: layers are found by a forward
         return network
 
     def asker(self, network: Network, device: torch.device) -> Trainer:

@@ -25,7 +25,15 @@ def find_classifier(module: nn.Module) -> str:
 
 
 def replace_classifier(module: nn.Module, classes: int) -> None:
-    """Put a freshly initialised final layer of ``classes`` outputs in the classifier's place."""
+    """Put a freshly initialised final layer in the classifier's place.
+
+    Parameters
+    ----------
+    module : Module
+        Is changed.
+    classes : int
+        Outputs of the new layer.
+    """
     name = find_classifier(module)
     old = module.get_submodule(name)
     new: nn.Module

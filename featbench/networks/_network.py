@@ -341,6 +341,7 @@ def create_network(
 def _built(builder: Builder, name: str, weights: str | GivenWeights) -> Built:
     if isinstance(weights, GivenWeights):
         module = builder(name, "random").module
+        replace_classifier(module, weights.outputs)  # a distilled network's second one too
         weights.load_body(module, find_classifier(module), name)
         return Built(module, weights.name, weights.preprocessing)
     if weights.startswith(RUN):

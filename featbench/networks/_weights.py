@@ -32,12 +32,15 @@ class GivenWeights:
         Its whole ``state_dict``, layers put before the classifier among it.
     preprocessing : Preprocessing
         What belongs to them.
+    outputs : int
+        Of its classifier.
     """
 
     name: str
     network: str
     tensors: Mapping[str, torch.Tensor]
     preprocessing: Preprocessing
+    outputs: int
 
     def __str__(self) -> str:
         return self.name
@@ -68,7 +71,7 @@ class GivenWeights:
 
 
 def under(name: str, layer: str) -> bool:
-    """Say whether a tensor of this name is in this layer; nothing is where there is none."""
+    """Return whether a tensor of this name is in this layer; nothing is where there is none."""
     return bool(layer) and name.startswith(f"{layer}.")
 
 
@@ -140,7 +143,10 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, torch.Tensor], what: 
         When a name or shape differs.
     """
     own = module.state_dict()
-    named = {_OLD_DENSENET.sub(r".\1\2.", name): tensor for name, tensor in tensors.items()}
+    named = {
+        name if name in own else _OLD_DENSENET.sub(r".\1\2.", name): tensor
+        for name, tensor in tensors.items()
+    }
     named = {n: t for n, t in named.items() if n in own or not n.lower().startswith("aux")}
     missing, unexpected = sorted(own.keys() - named.keys()), sorted(named.keys() - own.keys())
     missing = [n for n in missing if not n.endswith("num_batches_tracked")]

@@ -124,3 +124,12 @@ def test_an_unknown_network_is_answered_with_the_nearest() -> None:
         create_network("resnet5O")
     with pytest.raises(UsageError, match="did you mean 'convnext_atto'"):
         create_network("timm/convnext_ato")
+
+
+def test_names_of_today_that_look_like_old_densenets_are_kept(tmp_path: Path) -> None:
+    """mobilenet_v2 has ``features.1.conv.1.weight``."""
+    tensors = create_network("mobilenet_v2", "random", seed=3).module.state_dict()
+    save_file(tensors, tmp_path / "own.safetensors")
+    again = create_network("mobilenet_v2", str(tmp_path / "own.safetensors"))
+    for name, tensor in again.module.state_dict().items():
+        assert torch.equal(tensor, tensors[name])
