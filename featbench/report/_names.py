@@ -75,7 +75,7 @@ def labels_among(results: Sequence[Result]) -> list[str]:
 
 
 def _tells(name: tuple[str, str], aspects: Sequence[dict[tuple[str, str], str]]) -> bool:
-    """Return whether an aspect differs; a setting counts among those runs alone that have its method."""
+    """Return whether an aspect differs; a setting, among runs that have its method."""
     method, _ = name
     those = [parts for parts in aspects if not method or any(key[0] == method for key in parts)]
     return len({parts.get(name, "") for parts in those}) > 1
