@@ -75,7 +75,7 @@ def labels_among(results: Sequence[Result]) -> list[str]:
 
 
 def _tells(name: tuple[str, str], aspects: Sequence[dict[tuple[str, str], str]]) -> bool:
-    """Return whether an aspect differs; a setting of one method counts among its runs alone."""
+    """Return whether an aspect differs; a setting, among runs that have its method."""
     method, _ = name
     those = [parts for parts in aspects if not method or any(key[0] == method for key in parts)]
     return len({parts.get(name, "") for parts in those}) > 1
@@ -85,13 +85,15 @@ def _aspects(result: Result) -> dict[tuple[str, str], str]:
     """Return everything by which a run may differ, as it would be said, by method and name."""
     few = "" if result.n_per_class is None else f"{result.n_per_class} a class"
     own = result.settings.get("warm_start_settings") or {}
-    settings = {k: _said(k, v) for k, v in result.settings.items()}
-    settings |= {f"start {k}": f"start {_said(k, v)}" for k, v in own.items() if k not in _UNTOLD}
+    start = f"start from {result.settings.get('warm_start')}"
+    settings = {(result.method, k): _said(k, v) for k, v in result.settings.items()}
+    settings |= {(start, k): f"start {said}" if (said := _said(k, v)) else ""
+                 for k, v in own.items()}  # fmt: skip
     return {
         ("", "data"): result.dataset,
         ("", "network"): network_name(result),
         ("", "method"): method_name(result),
-        **{(result.method, k): v for k, v in settings.items() if k not in _UNTOLD},
+        **{key: said for key, said in settings.items() if key[1] not in _UNTOLD},
         ("", "a class"): few,
         ("", "precision"): "" if result.precision == "float32" else result.precision,
         ("", "seed"): f"seed {result.seed}",

@@ -91,6 +91,10 @@ class TestNames:
             return result(number, **FINE_TUNE, settings=settings)
 
         assert labels_among([warm(1, 1.0), warm(2, 0.1)]) == ["start C=1.0", "start C=0.1"]
+        cold = result(3, **FINE_TUNE)
+        assert labels_among([cold, warm(1, 1.0)]) == [
+            "from scratch", "from scratch from logreg (LP-FT)"
+        ]  # fmt: skip
 
 
 class TestDrawing:
