@@ -8,9 +8,12 @@ import pytest
 import featbench
 
 ROOT = Path(featbench.__file__).parent
-ROOMS = ["cli", "report", "experiments", "heads", "finetune", "extraction", "networks", "datasets"]
+ROOMS = [
+    "cli", "report", "experiments", "heads", "finetune", "extraction", "augmentation", "networks",
+    "datasets",
+]  # fmt: skip
 FOUNDATION = {"errors", "files", "lazy", "machine", "progress", "registry", "training", "untrusted"}
-NEVER = {"heads": {"finetune", "extraction", "networks", "datasets"}}
+NEVER = {"heads": {"finetune", "extraction", "augmentation", "networks", "datasets"}}
 FILES = sorted(ROOT.rglob("*.py"))
 
 

@@ -9,7 +9,10 @@ import pytest
 
 import featbench
 
-ROOMS = ["datasets", "networks", "extraction", "heads", "finetune", "experiments", "report"]
+ROOMS = [
+    "datasets", "networks", "augmentation", "extraction", "heads", "finetune", "experiments",
+    "report",
+]  # fmt: skip
 EXPORTED = [("featbench", name) for name in featbench.__all__] + [
     (f"featbench.{room}", name)
     for room in ROOMS

@@ -392,6 +392,8 @@ class Session:
             "parameters_trainable": model.trainable_,
             "best_epoch": model.best_epoch_,
             "prefix": model.inputs_.prefix,
+            "preprocessing": model.network_.preprocessing.as_dict(),
+            "n_copies": model.copies_,
         }
         return _Outcome(
             model.inputs_.dataset, predictions, fields, model.history_, model.inputs_.skipped

@@ -9,16 +9,19 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from featbench.augmentation import NO_AUGMENTATION, Augmentation
 from featbench.datasets import Dataset, Split, with_validation
 from featbench.errors import UsageError
 from featbench.extraction import choose_device
 from featbench.finetune._budget import PLAIN, choose_prefix
 from featbench.finetune._inputs import Inputs, load_inputs
 from featbench.finetune._last_layers import LinearHead, put_last_layers, start_from
+from featbench.finetune._normalise import decoded, normalised_as, normalised_by
 from featbench.finetune._objective import Objective, balanced_weights
 from featbench.finetune._rates import parameter_groups
 from featbench.finetune._schedule import Schedule
 from featbench.finetune._trainer import Trainer
+from featbench.finetune._training_rows import Wanted, threads_beside
 from featbench.machine import flush_denormals, keep_memory
 from featbench.networks import PIXELS, Network, create_network
 from featbench.progress import SILENT, Reporter
@@ -37,7 +40,7 @@ class FineTuneClassifier(BaseEstimator):
         Train the last so many blocks (0: the classifier alone), from a named block on, or ``all``.
     optimizer, lr, batch, epochs, weight_decay, select, backbone_lr, layer_decay, momentum, \
 schedule, warmup_epochs, step_epochs, step_factor, label_smoothing, clip_norm, amp, patience, \
-class_weight, loss, binary, hidden, dropout
+class_weight, loss, binary, hidden, dropout, augment, views, copies, normalise
         As in ``Schedule``.
     warm_start : fitted linear head, optional
         Start the classifier from it (LP-FT, Kumar et al. 2022): the first labels are its own, and
@@ -74,6 +77,8 @@ class_weight, loss, binary, hidden, dropout
         The first block that trained: ``classifier``, a block's name or ``pixels``.
     total_, trainable_ : int
         Numbers of parameters.
+    copies_ : int
+        Copies trained on beside the images.
     inputs_ : Inputs
         The data set without broken images, how the frozen part was run, and what that cost.
     """
@@ -106,6 +111,10 @@ class_weight, loss, binary, hidden, dropout
         binary: str = "softmax",
         hidden: Sequence[int] = (),
         dropout: float | None = None,
+        augment: str = "none",
+        views: int = 4,
+        copies: str | Sequence[str] = (),
+        normalise: str = "weights",
         warm_start: LinearHead | None = None,
         seed: int = 0,
         split_seed: int = 0,
@@ -141,6 +150,10 @@ class_weight, loss, binary, hidden, dropout
         self.binary = binary
         self.hidden = hidden
         self.dropout = dropout
+        self.augment = augment
+        self.views = views
+        self.copies = copies
+        self.normalise = normalise
         self.warm_start = warm_start
         self.seed = seed
         self.split_seed = split_seed
@@ -162,6 +175,9 @@ class_weight, loss, binary, hidden, dropout
         schedule = Schedule(**{name: getattr(self, name) for name in Schedule.__dataclass_fields__})
         if self.warm_start is not None and schedule.hidden:
             raise UsageError("warm_start goes without hidden: a linear head has no hidden layers")
+        if self.warm_start is not None and schedule.normalise != "weights":
+            raise UsageError("warm_start goes without normalise: its head was fitted on features "
+                             "of the weights' own normalisation")  # fmt: skip
         classes = len(dataset.classes)
         outputs = schedule.outputs(classes)
         keep_memory()
@@ -173,24 +189,19 @@ class_weight, loss, binary, hidden, dropout
         self.at_ = self.network_.place_of(self.blocks)
         self.cut_ = self.network_.first_trained(self.blocks)
         self.total_, self.trainable_ = self.network_.parameters(self.blocks)
-        prefix = choose_prefix(
-            dataset,
-            self.network_,
-            self.at_,
-            budget=self.activation_budget,
-            precision=self.precision,
-            cache=Path(self.cache),
-            reporter=self.reporter,
-        )
-        self.inputs_ = self._inputs(dataset, prefix, self.strict)
+        self.inputs_ = self._training_inputs(dataset, schedule, device)
+        self.copies_ = len(schedule.copies) * len(self.inputs_.dataset.train)
         _check_enough(self.inputs_.dataset, schedule.needs_validation)
         if self.warm_start is not None:
             start_from(self.warm_start, self.network_)
         suffix, groups = parameter_groups(self.network_, self.at_, schedule)
         splits, tensors = self.inputs_.dataset.splits, self.inputs_.tensors
-        data = {
+        data: dict[str, Any] = {
             name: (tensors[name], torch.from_numpy(split.labels)) for name, split in splits.items()
         }
+        if self.inputs_.training is not None:
+            labels = data["train"][1].repeat(len(schedule.recipes))
+            data["train"] = (self.inputs_.training, labels)
         weight = balanced_weights(data["train"][1], classes) if schedule.class_weight else None
         objective = Objective(schedule.loss, weight, schedule.label_smoothing)
         self._trainer = Trainer(suffix, self._prepare(device), device, objective)
@@ -204,7 +215,42 @@ class_weight, loss, binary, hidden, dropout
         self.classes_ = np.arange(classes)
         return self
 
-    def _inputs(self, dataset: Dataset, prefix: str, strict: bool) -> Inputs:
+    def _training_inputs(
+        self, dataset: Dataset, schedule: Schedule, device: torch.device
+    ) -> Inputs:
+        """Settle normalisation and the way through the frozen part, and load what they give."""
+        network, how = self.network_, schedule.normalise
+        if how in ("half", "imagenet"):
+            network.preprocessing = normalised_as(how, network.preprocessing)
+        elif how == "data" and self.at_ != PIXELS:  # the frozen part is run with it
+            pixels = decoded(dataset.train, network.preprocessing)
+            network.preprocessing = normalised_by(pixels, network.preprocessing)
+        wanted = Wanted(schedule.recipes, schedule.views, self.seed, threads_beside(device))
+        for recipe in schedule.recipes:
+            Augmentation(recipe).check(network.preprocessing)
+        if self.at_ != PIXELS and not wanted.views and schedule.augment != NO_AUGMENTATION:
+            self.reporter.say("views=0: the frozen part is run on every batch of every epoch")
+            prefix = PLAIN
+        else:
+            prefix = choose_prefix(
+                dataset,
+                network,
+                self.at_,
+                budget=self.activation_budget,
+                precision=self.precision,
+                cache=Path(self.cache),
+                reporter=self.reporter,
+                views=wanted.kept,
+            )
+        found = self._inputs(dataset, prefix, self.strict, wanted)
+        if how == "data" and self.at_ == PIXELS:
+            few = (part.numpy() for part in found.tensors["train"].split(256))
+            network.preprocessing = normalised_by(few, network.preprocessing)
+        return found
+
+    def _inputs(
+        self, dataset: Dataset, prefix: str, strict: bool, wanted: Wanted | None = None
+    ) -> Inputs:
         return load_inputs(
             dataset,
             self.network_,
@@ -215,6 +261,7 @@ class_weight, loss, binary, hidden, dropout
             device=self.device,
             strict=strict,
             reporter=self.reporter,
+            wanted=wanted,
         )
 
     def _prepare(self, device: torch.device) -> Any:

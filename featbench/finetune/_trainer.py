@@ -11,10 +11,12 @@ from torch import nn
 from featbench.errors import FeatbenchError
 from featbench.finetune._objective import Objective
 from featbench.finetune._schedule import Schedule
+from featbench.finetune._training_rows import TrainingRows, given_to
 from featbench.progress import Reporter
 from featbench.training import BestEpoch, random_batches
 
 Data = tuple[torch.Tensor, torch.Tensor]
+TrainingData = tuple[torch.Tensor | TrainingRows, torch.Tensor]
 
 
 class Trainer:
@@ -44,7 +46,7 @@ class Trainer:
 
     def fit(
         self,
-        train: Data,
+        train: TrainingData,
         val: Data | None,
         schedule: Schedule,
         groups: list[dict[str, Any]],
@@ -55,7 +57,8 @@ class Trainer:
         Parameters
         ----------
         train, val : (inputs, labels)
-            Inputs as stored and labels (n,) int64; val may be None where the schedule needs none.
+            Inputs as stored and labels (n,) int64; val may be None where the schedule needs none,
+            train's inputs may be others in each epoch.
         schedule : Schedule
             How to train.
         groups : list of dict
@@ -103,7 +106,7 @@ class Trainer:
 
     def _epoch(
         self,
-        data: Data,
+        data: TrainingData,
         optimizer: torch.optim.Optimizer,
         rates: list[float],
         schedule: Schedule,
@@ -113,12 +116,13 @@ class Trainer:
         self.module.train()
         total, right = 0.0, 0
         steps = list(random_batches(len(inputs), schedule.batch))
-        for number, chosen in enumerate(steps):
+        batches = zip(steps, given_to(inputs, steps, epoch), strict=True)
+        for number, (chosen, given) in enumerate(batches):
             for group, lr in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = schedule.rate((epoch - 1) * len(steps) + number, len(steps), lr)
             target = labels[chosen].to(self._device)
             with torch.autocast(self._device.type, torch.bfloat16, enabled=schedule.amp):
-                outputs = self.module(self._prepare(inputs[chosen]))
+                outputs = self.module(self._prepare(given))
             scores = self._objective.scores(outputs)
             loss = self._objective(scores, target, training=True)
             if not torch.isfinite(loss):
