@@ -53,12 +53,10 @@ class Session:
         The folders of the feature store and of the results.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    strict : bool
-        A broken image is an error.
+    strict, activation_budget
+        As in ``FineTuneClassifier``; the budget is part of no run's identity.
     memory : int, optional
         Bytes that one big matrix of a head may take; by default half of what is free.
-    activation_budget : int, optional
-        As in ``FineTuneClassifier``; part of no run's identity.
     command : str
         What the user typed, for the results' provenance.
     reporter : Reporter
@@ -371,16 +369,14 @@ class Session:
             split_seed=run.split_seed, precision=run.precision, cache=self._cache,
             activation_budget=self._activation_budget, device=self._device,
             strict=self._strict, reporter=self._reporter, **run.settings,
-        )  # fmt: skip
-        model.fit(dataset)
+        ).fit(dataset)  # fmt: skip
         fitted = time.perf_counter()
         predictions = {}
         for name, split in model.inputs_.dataset.splits.items():
-            if not len(split):
-                continue
-            chances = model.predict_proba(split)
-            predictions[name] = Predictions(split.ids, split.labels, chances.argmax(1), chances)
-        costs = dict(model.inputs_.costs)
+            if len(split):
+                chances = model.predict_proba(split)
+                predictions[name] = Predictions(split.ids, split.labels, chances.argmax(1), chances)
+        inputs, costs = model.inputs_, dict(model.inputs_.costs)
         if rows is not None:  # a warm start's features are a cost of the run
             for name in ("extract_seconds", "extract_seconds_cold", "rows_computed", "rows_cached"):
                 costs[name] += rows.costs[name]
@@ -391,13 +387,11 @@ class Session:
             "parameters_total": model.total_,
             "parameters_trainable": model.trainable_,
             "best_epoch": model.best_epoch_,
-            "prefix": model.inputs_.prefix,
+            "prefix": inputs.prefix,
             "preprocessing": model.network_.preprocessing.as_dict(),
             "n_copies": model.copies_,
         }
-        return _Outcome(
-            model.inputs_.dataset, predictions, fields, model.history_, model.inputs_.skipped
-        )
+        return _Outcome(inputs.dataset, predictions, fields, model.history_, inputs.skipped)
 
     def _provenance(self) -> dict[str, Any]:
         return {

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from featbench.errors import FeatbenchError
+from featbench.finetune._layout import keep_layout
 from featbench.finetune._objective import Objective
 from featbench.finetune._schedule import Schedule
 from featbench.finetune._training_rows import TrainingRows, given_to
@@ -42,6 +43,8 @@ class Trainer:
         objective: Objective,
     ) -> None:
         self.module = module.to(device).to(memory_format=torch.channels_last)
+        if device.type == "cpu":
+            keep_layout(self.module)
         self._prepare, self._device, self._objective = prepare, device, objective
 
     def fit(

@@ -1,4 +1,4 @@
-"""A view hangs on the recipe, the seed, the image's content and its number, and is torchvision's."""
+"""A view hangs on recipe, seed, the content of its image and its number, and is torchvision's."""
 
 import threading
 from pathlib import Path

@@ -100,7 +100,7 @@ def test_a_warm_start_begins_with_the_heads_own_predictions(
     head = create_head("logreg", C=1.0).fit(found.train.X, found.train.y)
     model = tune(data, tmp_path, blocks=blocks, warm_start=head, epochs=1, lr=1e-12)
     ours, theirs = model.predict_proba(data.test), head.predict_proba(found.test.X)
-    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    np.testing.assert_allclose(ours, theirs, atol=1e-3 if blocks == 1 else 1e-4)  # 16 bits
 
 
 def test_a_head_that_never_saw_a_class_gives_it_no_chance(data: Dataset, tmp_path: Path) -> None:

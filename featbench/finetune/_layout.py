@@ -1,0 +1,36 @@
+"""Keeps gradients in the memory layout of their values."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def keep_layout(module: nn.Module) -> None:
+    """Let a module's gradients be channels_last wherever its values are.
+
+    A global pooling hands down a gradient that is the same at every position, in the other layout.
+    Everything below it up to the next convolution then mixes two layouts, and batch norm, on a
+    CPU, has no fast way for that: one call was seen to take a third of a whole step.
+
+    Parameters
+    ----------
+    module : Module
+        What is to be trained; its innermost modules get a hook.
+    """
+    for part in module.modules():
+        if not any(part.children()):
+            part.register_forward_hook(_watch)
+
+
+def _watch(part: nn.Module, inputs: Any, output: Any) -> None:
+    if isinstance(output, torch.Tensor) and output.requires_grad and _is_channels_last(output):
+        output.register_hook(_as_channels_last)
+
+
+def _is_channels_last(value: torch.Tensor) -> bool:
+    return value.ndim == 4 and value.is_contiguous(memory_format=torch.channels_last)
+
+
+def _as_channels_last(gradient: torch.Tensor) -> torch.Tensor:
+    return gradient.contiguous(memory_format=torch.channels_last)
