@@ -384,12 +384,7 @@ class Session:
             **costs,
             "fit_seconds": fitted - began - costs["extract_seconds"],
             "predict_seconds": time.perf_counter() - fitted,
-            "parameters_total": model.total_,
-            "parameters_trainable": model.trainable_,
-            "best_epoch": model.best_epoch_,
-            "prefix": inputs.prefix,
-            "preprocessing": model.network_.preprocessing.as_dict(),
-            "n_copies": model.copies_,
+            **model.record(),
         }
         return _Outcome(inputs.dataset, predictions, fields, model.history_, inputs.skipped)
 

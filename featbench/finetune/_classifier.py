@@ -215,6 +215,17 @@ class_weight, loss, binary, hidden, dropout, augment, views, copies, normalise
         self.classes_ = np.arange(classes)
         return self
 
+    def record(self) -> dict[str, Any]:
+        """Return what a result says of the training, by the names of ``Result``'s fields."""
+        return {
+            "parameters_total": self.total_,
+            "parameters_trainable": self.trainable_,
+            "best_epoch": self.best_epoch_,
+            "prefix": self.inputs_.prefix,
+            "preprocessing": self.network_.preprocessing.as_dict(),
+            "n_copies": self.copies_,
+        }
+
     def _training_inputs(
         self, dataset: Dataset, schedule: Schedule, device: torch.device
     ) -> Inputs:
