@@ -134,7 +134,25 @@ def _available() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
-def ahead(work: Callable[[T], U], items: Iterable[T], most: int, threads: int) -> Iterator[U]:
+@contextlib.contextmanager
+def one_core_each() -> Iterator[Callable[[], None]]:
+    """Give what threads do first so that torch uses one core in each; the caller's keeps all."""
+    import torch
+
+    count = torch.get_num_threads()  # also settles this thread's own number
+    try:
+        yield lambda: torch.set_num_threads(1)
+    finally:
+        torch.set_num_threads(count)  # for threads that are born later
+
+
+def ahead(
+    work: Callable[[T], U],
+    items: Iterable[T],
+    most: int,
+    threads: int,
+    begin: Callable[[], None] | None = None,
+) -> Iterator[U]:
     """Yield ``work(item)`` in order, while threads do at most ``most`` more of them.
 
     Parameters
@@ -147,8 +165,10 @@ def ahead(work: Callable[[T], U], items: Iterable[T], most: int, threads: int) -
         So many results wait at most: memory stays bounded.
     threads : int
         How many.
+    begin : callable, optional
+        What each thread does first.
     """
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=begin) as pool:
         waiting: deque[Future[U]] = deque()
         try:
             for item in items:

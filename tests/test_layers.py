@@ -9,11 +9,11 @@ import featbench
 
 ROOT = Path(featbench.__file__).parent
 ROOMS = [
-    "cli", "report", "experiments", "heads", "finetune", "extraction", "networks", "datasets",
-    "statistics",
+    "cli", "report", "experiments", "heads", "finetune", "extraction", "augmentation", "networks",
+    "datasets", "statistics",
 ]  # fmt: skip
 FOUNDATION = {"errors", "files", "lazy", "machine", "progress", "registry", "training", "untrusted"}
-NEVER = {"heads": {"finetune", "extraction", "networks", "datasets", "statistics"}}
+NEVER = {"heads": {"finetune", "extraction", "augmentation", "networks", "datasets", "statistics"}}
 FILES = sorted(ROOT.rglob("*.py"))
 
 

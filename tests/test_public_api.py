@@ -10,15 +10,9 @@ import pytest
 import featbench
 
 ROOMS = [
-    "datasets",
-    "networks",
-    "extraction",
-    "heads",
-    "finetune",
-    "experiments",
-    "report",
-    "statistics",
-]
+    "datasets", "networks", "augmentation", "extraction", "heads", "finetune", "experiments",
+    "report", "statistics",
+]  # fmt: skip
 EXPORTED = [("featbench", name) for name in featbench.__all__] + [
     (f"featbench.{room}", name)
     for room in ROOMS

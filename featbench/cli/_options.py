@@ -88,6 +88,13 @@ WeightDecay = Annotated[float | None, Option(min=0, help="L2 penalty [default: 0
 Dropout = Annotated[
     float | None, Option(help="Share dropped before the classifier [default: the network's own].")
 ]
+Augment = Annotated[
+    str | None,
+    Option(
+        help="Another view of each training image in every epoch: random-crop+rotate:20+flip "
+        "[default: none]."
+    ),
+]
 Select = Annotated[
     str | None,
     Option(help="val_loss or val_accuracy (the best epoch), or last [default: val_loss]."),
@@ -99,7 +106,7 @@ TrainSettings = Annotated[
     list[str] | None,
     Option(
         "--set",
-        help="Another setting of training, such as clip_norm=1 or hidden=[256]; or of the warm "
+        help="Another setting of training, such as hidden=[256] or normalise=data; or of the warm "
         "start's head, such as logreg.C=1.",
     ),
 ]

@@ -34,7 +34,7 @@ def extract(
     ] = None,
     pool: Annotated[str | None, Option(help="none, avg, max, cls or flat.")] = None,
     views: Annotated[int, Option(min=1, help="Augmented views of each image.")] = 1,
-    augment: Annotated[str, Option(help="What a view is: flip+crop:0.5+rotate:15.")] = "none",
+    augment: Annotated[str, Option(help="What a view is: random-crop+flip+rotate:15.")] = "none",
     precision: options.Precision = "float32",
     engine: Annotated[
         str | None, Option(help="How to run the network; default: the fastest that agrees.")
@@ -146,6 +146,7 @@ def finetune(
     optimizer: options.Optimizer = None,
     weight_decay: options.WeightDecay = None,
     dropout: options.Dropout = None,
+    augment: options.Augment = None,
     select: options.Select = None,
     patience: options.Patience = None,
     set_: options.TrainSettings = None,
@@ -172,7 +173,7 @@ def finetune(
     common = {
         "epochs": epochs, "lr": lr, "backbone_lr": backbone_lr, "schedule": schedule,
         "batch": batch, "optimizer": optimizer, "weight_decay": weight_decay, "dropout": dropout,
-        "select": select, "patience": patience,
+        "select": select, "patience": patience, "augment": augment,
     }  # fmt: skip
     settings, of_head = _training_settings(common, set_ or [], warm_start)
     if init_from is not None and weights is not None:

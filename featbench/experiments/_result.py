@@ -42,7 +42,8 @@ class Result(BaseModel):
     probabilities; what ends in ``_uncalibrated`` is of the same head's ``uncalibrated_proba``, and
     needs one that calibrates. ``prefix`` says how the frozen part below a trained block was run:
     ``cached``, once for each image, or ``plain``, on every batch; it is empty where nothing is
-    frozen, and for heads.
+    frozen, and for heads. ``n_train`` counts images, ``n_copies`` the copies trained on beside
+    them; ``preprocessing`` is what a trained network gets, its normalisation's numbers among it.
 
     ``images_per_second`` is what a prediction costs in use, from file to label with nothing cached:
     1 / (e + p). e is the seconds an image of what the prediction needs below the cut, decoding
@@ -77,6 +78,7 @@ class Result(BaseModel):
     init_from: list[str] = []
 
     n_train: int = 0
+    n_copies: int = 0
     n_val: int = 0
     n_test: int = 0
     n_classes: int = 0
@@ -116,6 +118,7 @@ class Result(BaseModel):
     parameters_trainable: int | None = None
     best_epoch: int | None = None
     prefix: str = ""
+    preprocessing: dict[str, Any] = {}
 
     published_test_accuracy: float | None = None
     published_source: str | None = None

@@ -87,10 +87,7 @@ def train(
         "fit_seconds": fitted - began - costs["extract_seconds"] + earlier,
         "predict_seconds": asked,
         "images_per_second": rate,
-        "parameters_total": model.total_,
-        "parameters_trainable": model.trainable_,
-        "best_epoch": model.best_epoch_,
-        "prefix": model.inputs_.prefix,
+        **model.record(),
     }
     if run.schedule().refit:  # as for a head whose settings were chosen: val is in train by now
         fields["val_accuracy"] = model.history_[model.best_epoch_ - 1]["val_accuracy"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from featbench.augmentation import NO_AUGMENTATION, Augmentation
 from featbench.datasets import Dataset, Picture, use_index
 from featbench.errors import FeatbenchError, UsageError
 from featbench.extraction._device import choose_device
@@ -21,7 +22,6 @@ from featbench.extraction._skipped import record_skipped
 from featbench.extraction._spec import spec_of
 from featbench.extraction._store import FeatureSpace, Found
 from featbench.extraction._tuning import Running, Task, start_engine
-from featbench.extraction._views import NO_AUGMENTATION, Augmentation
 from featbench.networks import FEATURES, Network, create_network
 from featbench.progress import SILENT, Reporter
 
@@ -91,7 +91,7 @@ def extract_layers(
     views : int
         So many augmented views of each image.
     augment : str
-        What a view is: ``flip+crop:0.5+rotate:15+colour:0.2``; ``none`` for the image itself.
+        What a view is: ``random-crop+flip+rotate:15``, as in ``Augmentation``; or ``none``.
     view_seed : int
         Another seed gives other views.
     precision : str
@@ -133,6 +133,7 @@ def extract_layers(
         raise UsageError(f"--views {views}: expected 1, or more with --augment RECIPE")
     began = time.perf_counter()
     augmentation = Augmentation(augment, view_seed)
+    augmentation.check(network.preprocessing)
     names = list(dict.fromkeys(layers))
     poolings = [pooling_for(layer, pooling) for layer in names]
     task = Task(network, names, poolings, precision, choose_device(device), batch)
@@ -145,8 +146,8 @@ def extract_layers(
             layer,
             how,
             precision=precision,
-            view=augmentation.recipe,
-            view_seed=view_seed if augmentation.recipe != NO_AUGMENTATION else 0,
+            view=augmentation.identity,
+            view_seed=view_seed if augmentation else 0,
             storage=storage,
         )
         shape = functools.partial(row_shape, network, layer, how)

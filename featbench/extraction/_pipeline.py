@@ -4,6 +4,7 @@ On a CPU both want every core, so they take turns: all cores decode a few batche
 run them; only reading goes on beside. On an accelerator decoding runs ahead of the forwards.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from featbench.augmentation import Augmentation
 from featbench.datasets import Picture, Raw, decode, digest
 from featbench.errors import BrokenImageError
-from featbench.extraction._views import Augmentation
-from featbench.machine import ahead, cores
+from featbench.machine import ahead, cores, one_core_each
 from featbench.networks import Preprocessing
 
 Pixels = NDArray[np.uint8]
@@ -72,25 +74,43 @@ class Decoder:
         except OSError as error:  # the file went away, or cannot be read
             return error
 
-    def _decode(self, item: Item, raw: Raw | OSError) -> list[tuple[Key, Pixels]]:
+    def _image(self, item: Item, raw: Raw | OSError) -> Image.Image | None:
+        """Return the picture; None, with the reason noted, where it cannot be had."""
         if isinstance(raw, OSError):
             self.broken[item.content] = raw.strerror or str(raw)
-            return []
+            return None
         if digest(raw) != item.content:  # its rows would be stored under another content's name
             self.broken[item.content] = "changed after it was first read; run the command again"
-            return []
+            return None
         try:
-            image = decode(raw)
+            return decode(raw)
         except BrokenImageError as error:
             self.broken[item.content] = str(error)
+            return None
+
+    def _decode(self, item: Item, raw: Raw | OSError) -> list[tuple[Key, Pixels]]:
+        image = self._image(item, raw)
+        if image is None:
             return []
-        return [
-            (
-                (item.content, view),
-                self._preprocessing.pixels(self._augmentation(image, item.content, view)),
-            )
-            for view in item.views
-        ]
+        if not self._augmentation:
+            return [
+                ((item.content, view), self._preprocessing.pixels(image)) for view in item.views
+            ]
+        few, size = len(item.views), self._preprocessing.shape[1:]
+        pictures, contents = [self._preprocessing.resized(image)] * few, [item.content] * few
+        views = self._augmentation(pictures, contents, item.views, size)
+        return [((item.content, view), one) for view, one in zip(item.views, views, strict=True)]
+
+    def resized(self, items: Sequence[Item]) -> Iterator[tuple[str, Pixels]]:
+        """Yield content and pixels (height, width, channels) of pictures before any crop."""
+
+        def work(few: Sequence[Item]) -> list[tuple[str, Pixels]]:
+            images = [(item.content, self._image(item, self._read(item))) for item in few]
+            return [(name, self._preprocessing.resized(one)) for name, one in images if one]
+
+        few = [items[i : i + _TOGETHER] for i in range(0, len(items), _TOGETHER)]
+        for done in ahead(work, few, 4 * cores(), cores()):
+            yield from done
 
     def in_turns(self, items: Sequence[Item], burst: int) -> Iterator[Block]:
         """Yield bursts of decoded pictures; while one is used only reading goes on.
@@ -101,7 +121,7 @@ class Decoder:
         channels, height, width = self._preprocessing.shape
         most = max((sum(len(item.views) for item in chunk) for chunk in chunks), default=0)
         pixels: Pixels = np.empty((most, height, width, channels), np.uint8)
-        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(cores()) as pool:
+        with ThreadPoolExecutor(1) as reader, self._pool() as pool:
             reading: Future[list[Raw | OSError]] | None = None
             for number, chunk in enumerate(chunks):
                 raws = reading.result() if reading else self._read_all(chunk)
@@ -114,6 +134,11 @@ class Decoder:
                 keys, places = [key for key, _ in filled], [place for _, place in filled]
                 gaps = len(keys) < begins[-1]  # broken pictures leave some
                 yield keys, pixels[places] if gaps else pixels[: len(keys)]
+
+    @contextlib.contextmanager
+    def _pool(self) -> Iterator[ThreadPoolExecutor]:
+        with one_core_each() as begin, ThreadPoolExecutor(cores(), initializer=begin) as pool:
+            yield pool
 
     def _read_all(self, items: Sequence[Item]) -> list[Raw | OSError]:
         return [self._read(item) for item in items]
@@ -140,7 +165,8 @@ class Decoder:
             return [key for key, _ in done], views
 
         few = [items[i : i + _TOGETHER] for i in range(0, len(items), _TOGETHER)]
-        yield from ahead(work, few, max(1, most // _TOGETHER), max(1, cores() - 1))
+        with one_core_each() as begin:
+            yield from ahead(work, few, max(1, most // _TOGETHER), max(1, cores() - 1), begin)
 
 
 def batches(blocks: Iterator[Block], size: int) -> Iterator[Block]:

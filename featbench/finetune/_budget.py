@@ -29,6 +29,7 @@ def choose_prefix(
     precision: str,
     cache: Path,
     reporter: Reporter,
+    views: int = 0,
 ) -> str:
     """Say how many bytes the values at the cut take, and decide by that how they are had.
 
@@ -47,6 +48,8 @@ def choose_prefix(
         The feature store.
     reporter : Reporter
         Is told.
+    views : int
+        So many rows are kept of each training image beside its own.
 
     Returns
     -------
@@ -64,9 +67,10 @@ def choose_prefix(
         return NONE
     storage = storage_at(at)
     each = math.prod(network.shape_at(at)) * (2 if storage == "half" else 4)
-    whole = each * sum(map(len, dataset.splits.values()))
+    whole = each * (sum(map(len, dataset.splits.values())) + views * len(dataset.train))
     block = next((block.name for block in network.blocks if block.starts_at == at), at)
     size = f"activations at {block}: {in_words(each)} an image, {in_words(whole)} in all"
+    size += f" (with {views} views of each training image)" if views else ""
     reason = f"activation_budget is {in_words(budget)}" if budget is not None else ""
     if budget is None:
         folder = cache / spec_of(network, at, precision=precision, storage=storage).key

@@ -15,18 +15,17 @@ from torch import nn
 from featbench.datasets import Dataset, Split, with_validation
 from featbench.errors import UsageError
 from featbench.extraction import choose_device
-from featbench.finetune._budget import PLAIN, choose_prefix
 from featbench.finetune._checkpoint import Checkpoint
 from featbench.finetune._history import Listener
-from featbench.finetune._inputs import Inputs, load_inputs
 from featbench.finetune._last_layers import LinearHead, go_on_from, put_last_layers, start_from
 from featbench.finetune._objective import Objective, class_weights
 from featbench.finetune._rates import parameter_groups
-from featbench.finetune._refit import first_epochs, with_validation_inputs
+from featbench.finetune._refit import first_epochs
 from featbench.finetune._schedule import Schedule
+from featbench.finetune._supply import Supply
 from featbench.finetune._trainer import Trainer
 from featbench.machine import flush_denormals, keep_memory
-from featbench.networks import PIXELS, GivenWeights, Network, create_network, sha256_of_tensors
+from featbench.networks import GivenWeights, create_network, sha256_of_tensors
 from featbench.progress import SILENT, Reporter
 
 
@@ -43,7 +42,7 @@ class FineTuneClassifier(BaseEstimator):
         Train the last so many blocks (0: the classifier alone), from a named block on, or ``all``.
     optimizer, lr, batch, epochs, weight_decay, select, backbone_lr, layer_decay, momentum, \
 schedule, warmup_epochs, step_epochs, step_factor, label_smoothing, clip_norm, amp, patience, \
-class_weight, loss, binary, hidden, dropout, refit
+class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, normalise
         As in ``Schedule``.
     warm_start : fitted linear head, optional
         Start the classifier from it (LP-FT, Kumar et al. 2022): the first labels are its own, and
@@ -104,6 +103,8 @@ class_weight, loss, binary, hidden, dropout, refit
         The first block that trained: ``classifier``, a block's name or ``pixels``.
     total_, trainable_ : int
         Numbers of parameters.
+    copies_ : int
+        Copies trained on beside the images.
     inputs_ : Inputs
         The data set without broken images, how the frozen part was run, and what that cost; with
         ``refit`` its train split has val's images too.
@@ -138,6 +139,10 @@ class_weight, loss, binary, hidden, dropout, refit
         hidden: Sequence[int] = (),
         dropout: float | None = None,
         refit: bool = False,
+        augment: str = "none",
+        views: int = 4,
+        copies: str | Sequence[str] = (),
+        normalise: str = "weights",
         warm_start: LinearHead | None = None,
         init_from: GivenWeights | None = None,
         checkpoint: str | Path | None = None,
@@ -177,6 +182,10 @@ class_weight, loss, binary, hidden, dropout, refit
         self.hidden = hidden
         self.dropout = dropout
         self.refit = refit
+        self.augment = augment
+        self.views = views
+        self.copies = copies
+        self.normalise = normalise
         self.warm_start = warm_start
         self.init_from = init_from
         self.checkpoint = checkpoint
@@ -207,6 +216,9 @@ class_weight, loss, binary, hidden, dropout, refit
                                            or self.weights != "default"):  # fmt: skip
             raise UsageError("init_from goes without weights and warm_start: it brings its own, "
                              "classifier included")  # fmt: skip
+        if self.warm_start is not None and schedule.normalise != "weights":
+            raise UsageError("warm_start goes without normalise: its head was fitted on features "
+                             "of the weights' own normalisation")  # fmt: skip
         classes = len(dataset.classes)
         outputs = self.outputs_ = schedule.outputs(classes)
         keep_memory()
@@ -221,16 +233,11 @@ class_weight, loss, binary, hidden, dropout, refit
         self.at_ = self.network_.place_of(self.blocks)
         self.cut_ = self.network_.first_trained(self.blocks)
         self.total_, self.trainable_ = self.network_.parameters(self.blocks)
-        prefix = choose_prefix(
-            dataset,
-            self.network_,
-            self.at_,
-            budget=self.activation_budget,
-            precision=self.precision,
-            cache=Path(self.cache),
-            reporter=self.reporter,
-        )
-        self.inputs_ = self._inputs(dataset, prefix, self.strict)
+        self._supply = Supply(
+            self.network_, self.at_, self.activation_budget, self.precision, str(self.cache),
+            self.device, self.strict, self.reporter,
+        )  # fmt: skip
+        self.inputs_ = self._supply.for_training(dataset, schedule, self.seed)
         _check_enough(self.inputs_.dataset, schedule.needs_validation)
         if self.warm_start is not None:
             start_from(self.warm_start, self.network_)
@@ -246,9 +253,10 @@ class_weight, loss, binary, hidden, dropout, refit
         if schedule.refit:
             self.reporter.say(f"epoch {self.best_epoch_} is selected: training anew on train and "
                               f"val for {self.best_epoch_} epochs")  # fmt: skip
-            self.inputs_ = with_validation_inputs(self.inputs_)
+            self.inputs_ = self._supply.with_validation(self.inputs_)
             suffix.load_state_dict(began)
             self._train(suffix, groups, first_epochs(schedule, self.best_epoch_), device)
+        self.copies_ = len(schedule.copies) * len(self.inputs_.dataset.train)
         return self
 
     def _train(
@@ -261,13 +269,16 @@ class_weight, loss, binary, hidden, dropout, refit
         listeners: Sequence[Listener] = (),
     ) -> tuple[list[dict[str, Any]], int]:
         """Train once on the inputs; return the history and the epoch that was kept."""
-        data = {
+        data: dict[str, Any] = {
             name: (self.inputs_.tensors[name], torch.from_numpy(split.labels))
             for name, split in self.inputs_.dataset.splits.items()
         }
+        if self.inputs_.training is not None:
+            labels = data["train"][1].repeat(len(schedule.recipes))
+            data["train"] = (self.inputs_.training, labels)
         weight = class_weights(schedule, self.inputs_.dataset, data["train"][1])
         objective = Objective(schedule.loss, weight, schedule.label_smoothing)
-        self._trainer = Trainer(suffix, self._prepare(device), device, objective, listeners)
+        self._trainer = Trainer(suffix, self._supply.prepare(), device, objective, listeners)
         val = data["val"] if "val" in data and len(data["val"][1]) else None
         forked = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=forked), torch.enable_grad(), flush_denormals():
@@ -276,18 +287,16 @@ class_weight, loss, binary, hidden, dropout, refit
                 data["train"], val, schedule, groups, self.reporter, checkpoint
             )
 
-    def _inputs(self, dataset: Dataset, prefix: str, strict: bool) -> Inputs:
-        return load_inputs(
-            dataset,
-            self.network_,
-            self.at_,
-            prefix,
-            precision=self.precision,
-            cache=str(self.cache),
-            device=self.device,
-            strict=strict,
-            reporter=self.reporter,
-        )
+    def record(self) -> dict[str, Any]:
+        """Return what a result says of the training, by the names of ``Result``'s fields."""
+        return {
+            "parameters_total": self.total_,
+            "parameters_trainable": self.trainable_,
+            "best_epoch": self.best_epoch_,
+            "prefix": self.inputs_.prefix,
+            "preprocessing": self.network_.preprocessing.as_dict(),
+            "n_copies": self.copies_,
+        }
 
     def _checkpoint(self, schedule: Schedule, device: torch.device) -> Checkpoint | None:
         """Return where to keep the training, named by all that its end hangs on."""
@@ -302,31 +311,6 @@ class_weight, loss, binary, hidden, dropout, refit
         text = json.dumps(what, sort_keys=True, default=str)
         return Checkpoint(Path(self.checkpoint), hashlib.sha256(text.encode()).hexdigest())
 
-    def _prepare(self, device: torch.device) -> Any:
-        """Return what turns a batch as it is held into the trained part's input."""
-        network: Network = self.network_
-
-        def pixels(batch: torch.Tensor) -> torch.Tensor:
-            return network.preprocessing.normalise(batch.to(device))
-
-        def activations(batch: torch.Tensor) -> torch.Tensor:
-            layout = torch.channels_last if batch.ndim == 4 else torch.contiguous_format
-            return batch.to(device).to(torch.float32, memory_format=layout)
-
-        if self.at_ == PIXELS:
-            return pixels
-        if self.inputs_.prefix != PLAIN:
-            return activations
-        prefix = network.cut(self.at_).prefix.to(device).to(memory_format=torch.channels_last)
-        half = self.precision == "bfloat16"
-
-        def run(batch: torch.Tensor) -> torch.Tensor:
-            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=half):
-                value: torch.Tensor = prefix(pixels(batch)).float()
-            return value
-
-        return run
-
     def _ask(self, split: Split, strict: bool) -> tuple[NDArray[np.float64], Split]:
         """Return probabilities, and the split of the images that could be decoded."""
         known = self.inputs_.dataset.splits
@@ -335,7 +319,7 @@ class_weight, loss, binary, hidden, dropout, refit
             inputs, kept = self.inputs_.tensors[name], split
         else:
             asked = self.inputs_.dataset.with_splits({"asked": split})
-            found = self._inputs(asked, self.inputs_.prefix, strict)
+            found = self._supply.for_asking(asked, strict)
             inputs, kept = found.tensors["asked"], found.dataset.splits["asked"]
         chances: NDArray[np.float64] = self._trainer.probabilities(inputs).numpy()
         return chances, kept

@@ -1,16 +1,20 @@
 """What the trained part of a network takes: cached values at the cut, or pixels."""
 
+import functools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from featbench.augmentation import NO_AUGMENTATION
 from featbench.datasets import Dataset, Split
 from featbench.errors import FeatbenchError
-from featbench.extraction import Decoder, Item, batches, extract
+from featbench.extraction import Decoder, Features, Item, batches, extract
 from featbench.finetune._budget import CACHED, storage_at
+from featbench.finetune._training_rows import FreshViews, KeptViews, Pictures, TrainingRows, Wanted
 from featbench.networks import Network
 from featbench.progress import Reporter
 
@@ -25,7 +29,8 @@ class Inputs:
         Without the images that could not be decoded.
     tensors : dict of str to Tensor
         Values at the cut (n, ...), or pixels (n, height, width, channels) uint8. Values are
-        float16; float32 at the features, and where a row of the split does not fit float16.
+        float16; float32 at the features, and where a row of the split does not fit float16. The
+        pixels of training images that are augmented are ``Pictures``.
     skipped : tuple of (str, str)
         Id and reason for every image that cannot be decoded.
     costs : dict
@@ -33,13 +38,16 @@ class Inputs:
         ``engine``, where one ran the frozen part. For pixels the seconds of decoding, and no rows.
     prefix : str
         How the frozen part is run, as ``choose_prefix`` says.
+    training : TrainingRows, optional
+        What epochs are trained on, where that is not ``tensors["train"]``.
     """
 
     dataset: Dataset
-    tensors: dict[str, torch.Tensor]
+    tensors: dict[str, Any]
     skipped: tuple[tuple[str, str], ...]
     costs: dict[str, Any]
     prefix: str
+    training: TrainingRows | None = None
 
 
 def load_inputs(
@@ -53,6 +61,7 @@ def load_inputs(
     device: str,
     strict: bool,
     reporter: Reporter,
+    wanted: Wanted | None = None,
 ) -> Inputs:
     """Return what the part of ``network`` above the cut ``at`` takes, or what that is made from.
 
@@ -71,12 +80,16 @@ def load_inputs(
         Of the frozen part's forward: ``float32`` or ``bfloat16``.
     cache, device, strict, reporter
         As in ``extract``.
+    wanted : Wanted, optional
+        What training rows are to be; by default the images themselves.
     """
+    if wanted is not None and not wanted.anything:
+        wanted = None
     if prefix != CACHED:
-        return _pixels(dataset, network, prefix, strict, reporter)
-    found = extract(
-        dataset,
-        network,
+        return _pixels(dataset, network, prefix, strict, reporter, wanted)
+    run = functools.partial(
+        extract,
+        network=network,
         layer=at,
         pooling="none",
         precision=precision,
@@ -86,28 +99,56 @@ def load_inputs(
         strict=strict,
         reporter=reporter,
     )
+    found = run(dataset)
+    more = _views_at_cut(found, run, wanted) if wanted is not None else []
+    ways = [torch.from_numpy(part.train.X) for part in more]
+    if wanted is not None and wanted.recipes[0] == NO_AUGMENTATION:
+        ways.insert(0, torch.from_numpy(found.train.X))
+    # a single view has no dimension of its own
+    several = [way if way.ndim > found.train.X.ndim else way[:, None] for way in ways]
+    every = [found, *more]
     return Inputs(
         found.dataset,
         {name: torch.from_numpy(part.X) for name, part in found.splits.items()},
         found.skipped,
         {
-            "extract_seconds": found.seconds,
-            "extract_seconds_cold": found.seconds_cold,
-            "rows_computed": found.rows_computed,
-            "rows_cached": found.rows_cached,
+            "extract_seconds": sum(part.seconds for part in every),
+            "extract_seconds_cold": sum(part.seconds_cold for part in every),
+            "rows_computed": sum(part.rows_computed for part in every),
+            "rows_cached": sum(part.rows_cached for part in every),
             "engine": found.engine,
         },
         prefix,
+        KeptViews(several) if several else None,
     )
 
 
+def _views_at_cut(found: Features, run: Callable[..., Features], wanted: Wanted) -> list[Features]:
+    """Run views of the training images that could be decoded through the frozen part, once."""
+    train = found.dataset.with_splits({"train": found.dataset.train})
+    augmented = wanted.recipes[0] != NO_AUGMENTATION
+    views = wanted.views if augmented else 1  # a copy's exact steps give the same each time
+    return [
+        run(train, views=views, augment=recipe, view_seed=wanted.seed if augmented else 0)
+        for recipe in wanted.recipes
+        if recipe != NO_AUGMENTATION
+    ]
+
+
 def _pixels(
-    dataset: Dataset, network: Network, prefix: str, strict: bool, reporter: Reporter
+    dataset: Dataset,
+    network: Network,
+    prefix: str,
+    strict: bool,
+    reporter: Reporter,
+    wanted: Wanted | None,
 ) -> Inputs:
     began = time.perf_counter()
-    tensors, kept, skipped = {}, {}, []
+    tensors: dict[str, Any] = {}
+    kept, skipped = {}, []
     for name, split in dataset.splits.items():
-        tensors[name], rows, broken = _decode_all(split, network, f"decode {name}", reporter)
+        decode = _resize_all if wanted is not None and name == "train" else _decode_all
+        tensors[name], rows, broken = decode(split, network, f"decode {name}", reporter)
         kept[name] = split.take(rows) if broken else split
         skipped += list(broken.items())
     if strict and skipped:
@@ -116,7 +157,10 @@ def _pixels(
     seconds = time.perf_counter() - began
     costs = {"extract_seconds": seconds, "extract_seconds_cold": seconds}
     costs |= dict.fromkeys(("rows_computed", "rows_cached"), 0)
-    return Inputs(dataset.with_splits(kept), tensors, tuple(skipped), costs, prefix)
+    training = None
+    if wanted is not None:
+        training = FreshViews(tensors["train"], wanted.recipes, wanted.seed, wanted.threads)
+    return Inputs(dataset.with_splits(kept), tensors, tuple(skipped), costs, prefix, training)
 
 
 def _decode_all(
@@ -133,10 +177,31 @@ def _decode_all(
             whole[done : done + len(keys)] = pixels
             done += len(keys)
             bar.advance(len(keys))
+    return torch.from_numpy(whole[:done]), *_sorted_out(split, decoder)
+
+
+def _resize_all(
+    split: Split, network: Network, label: str, reporter: Reporter
+) -> tuple[Pictures, list[int], dict[str, str]]:
+    """As ``_decode_all``, but before the crop: pictures that views are cut from."""
+    decoder = Decoder(network.preprocessing)
+    items = [Item(d, p) for d, p in zip(split.digests, split.pictures, strict=True)]
+    pixels = []
+    with reporter.bar(label, len(split)) as bar:
+        for _, picture in decoder.resized(items):
+            pixels.append(picture)
+            bar.advance(1)
+    rows, broken = _sorted_out(split, decoder)
+    contents = tuple(split.digests[i] for i in rows)
+    return Pictures(pixels, contents, network.preprocessing), rows, broken
+
+
+def _sorted_out(split: Split, decoder: Decoder) -> tuple[list[int], dict[str, str]]:
+    """Return which images were decoded, and why the others are broken, by id."""
     rows = [i for i, name in enumerate(split.digests) if name not in decoder.broken]
     broken = {
         split.ids[i]: decoder.broken[name]
         for i, name in enumerate(split.digests)
         if name in decoder.broken
     }
-    return torch.from_numpy(whole[:done]), rows, broken
+    return rows, broken

@@ -4,16 +4,23 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
+from featbench.datasets import Dataset
 from featbench.finetune._inputs import Inputs
 from featbench.finetune._schedule import Schedule
 
 
-def with_validation_inputs(inputs: Inputs) -> Inputs:
-    """Return inputs whose train split has val's images too, after its own; there is no val."""
-    splits, tensors = dict(inputs.dataset.splits), dict(inputs.tensors)
+def validation_in_train(dataset: Dataset) -> Dataset:
+    """Return the data set with val's images after train's own; there is no val."""
+    splits = dict(dataset.splits)
     splits["train"] = splits["train"] + splits.pop("val")
+    return dataset.with_splits(splits)
+
+
+def with_validation_inputs(inputs: Inputs) -> Inputs:
+    """Return inputs whose train split has val's images too, where each is trained on as it is."""
+    tensors = dict(inputs.tensors)
     tensors["train"] = torch.cat([tensors["train"], tensors.pop("val")])
-    return replace(inputs, dataset=inputs.dataset.with_splits(splits), tensors=tensors)
+    return replace(inputs, dataset=validation_in_train(inputs.dataset), tensors=tensors)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from featbench.augmentation import NO_AUGMENTATION, Augmentation, parse_copies
 from featbench.errors import UsageError
 from featbench.training import Course, is_count, is_number
 
 SELECT = ("val_loss", "val_accuracy", "last")
 LOSSES = ("cross-entropy", "mse")
 BINARY = ("softmax", "sigmoid")
+NORMALISE = ("weights", "half", "imagenet", "data")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,19 @@ class Schedule(Course):
     dropout : float, optional
         Share dropped of what the classifier gets, and of each hidden layer; None leaves the
         network's own.
+    augment : str
+        A recipe (``featbench/augmentation/_recipe.py``) by which every epoch sees another view of
+        each training image, such as ``random-crop+rotate:20+flip``; ``none`` for the image itself.
+        Validation and test images are never augmented.
+    views : int
+        Where something is frozen below the cut: so many views of each training image are run
+        through it once, and epoch e sees view e mod ``views``; 0 runs a new view every epoch.
+    copies : str or sequence of str
+        Beside each training image one copy an entry, by exact amounts: ``rotate:10,rotate:20``.
+        ``augment`` is applied to copies too.
+    normalise : str
+        ``weights``, as those were trained; ``half``, to [-1, 1]; ``imagenet``; or ``data``, by
+        mean and standard deviation of the training images' channels.
 
     Raises
     ------
@@ -84,6 +99,10 @@ class Schedule(Course):
     hidden: Sequence[int] = ()
     dropout: float | None = None
     refit: bool = False
+    augment: str = NO_AUGMENTATION
+    views: int = 4
+    copies: str | Sequence[str] = ()
+    normalise: str = "weights"
 
     def __post_init__(self) -> None:
         if problem := self.problem():
@@ -91,6 +110,8 @@ class Schedule(Course):
         if self.refit and not self.needs_validation:
             raise UsageError("refit=True goes with select=val_loss or val_accuracy: with select="
                              "last nothing is held out")  # fmt: skip
+        object.__setattr__(self, "augment", Augmentation(self.augment).recipe)  # one spelling
+        object.__setattr__(self, "copies", parse_copies(self.copies))
         object.__setattr__(self, "hidden", tuple(self.hidden))  # a recipe gives a list
         if isinstance(weights := self.class_weight, Mapping):  # one spelling, so one run id
             plain = {str(name): float(weight) for name, weight in weights.items()}
@@ -122,7 +143,16 @@ class Schedule(Course):
             "hidden": (widths, "a list of whole numbers from 1 up"),
             "dropout": (share, "a number in [0, 1) or none"),
             "refit": (isinstance(self.refit, bool), "true or false"),
+            "views": (is_count(self.views, 0), "a whole number from 0 up"),
+            "normalise": (self.normalise in NORMALISE, ", ".join(NORMALISE)),
         }
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """What is done to a training image, and to each copy of it; ``none`` where nothing is."""
+        own = () if self.augment == NO_AUGMENTATION else (self.augment,)
+        return tuple("+".join((*copy, *own)) or NO_AUGMENTATION
+                     for copy in ((), *((c,) for c in self.copies)))  # fmt: skip
 
     @property
     def needs_validation(self) -> bool:

@@ -15,10 +15,12 @@ from featbench.finetune._layout import keep_layout
 from featbench.finetune._objective import Objective
 from featbench.finetune._room import Room, training_room
 from featbench.finetune._schedule import Schedule
+from featbench.finetune._training_rows import TrainingRows, given_to
 from featbench.progress import Reporter
 from featbench.training import BestEpoch, random_batches
 
 Data = tuple[torch.Tensor, torch.Tensor]
+TrainingData = tuple[torch.Tensor | TrainingRows, torch.Tensor]
 
 
 class Trainer:
@@ -57,7 +59,7 @@ class Trainer:
 
     def fit(
         self,
-        train: Data,
+        train: TrainingData,
         val: Data | None,
         schedule: Schedule,
         groups: list[dict[str, Any]],
@@ -69,7 +71,8 @@ class Trainer:
         Parameters
         ----------
         train, val : (inputs, labels)
-            Inputs as stored and labels (n,) int64; val may be None where the schedule needs none.
+            Inputs as stored and labels (n,) int64; val may be None where the schedule needs none,
+            train's inputs may be others in each epoch.
         schedule : Schedule
             How to train.
         groups : list of dict
@@ -128,7 +131,7 @@ class Trainer:
 
     def _epoch(
         self,
-        data: Data,
+        data: TrainingData,
         optimizer: torch.optim.Optimizer,
         rates: list[float],
         schedule: Schedule,
@@ -138,12 +141,13 @@ class Trainer:
         self.module.train()
         total, right = 0.0, 0
         steps = list(random_batches(len(inputs), schedule.batch))
-        for number, chosen in enumerate(steps):
+        batches = zip(steps, given_to(inputs, steps, epoch), strict=True)
+        for number, (chosen, given) in enumerate(batches):
             for group, lr in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = schedule.rate((epoch - 1) * len(steps) + number, len(steps), lr)
             target = labels[chosen].to(self._device)
             where = f"epoch {epoch}, batch {number + 1}"
-            work = functools.partial(self._backward, inputs, chosen, target, schedule, where)
+            work = functools.partial(self._backward, given, target, schedule, where)
             pieces = self._room.each(len(chosen), work, optimizer.zero_grad)
             if schedule.clip_norm is not None:
                 parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -159,8 +163,7 @@ class Trainer:
 
     def _backward(
         self,
-        inputs: torch.Tensor,
-        chosen: torch.Tensor,
+        given: torch.Tensor,
         target: torch.Tensor,
         schedule: Schedule,
         where: str,
@@ -171,12 +174,12 @@ class Trainer:
         An image counts as much as in the whole batch, whose loss is a mean over images.
         """
         with torch.autocast(self._device.type, torch.bfloat16, enabled=schedule.amp):
-            outputs = self.module(self._prepare(inputs[chosen[piece]]))
+            outputs = self.module(self._prepare(given[piece]))
         scores = self._objective.scores(outputs)
         loss = self._objective(scores, target[piece], training=True)
         if not torch.isfinite(loss):
             raise _diverged(loss.item(), where, schedule)
-        (loss if len(scores) == len(chosen) else loss * (len(scores) / len(chosen))).backward()
+        (loss if len(scores) == len(given) else loss * (len(scores) / len(given))).backward()
         return loss.item() * len(scores), int((scores.argmax(1) == target[piece]).sum())
 
     def scores(self, inputs: torch.Tensor, batch: int = 64) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """From an RGB picture to the pixels a network was trained on."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,8 @@ class Preprocessing:
         channels : int
             3 for RGB, 1 for grey.
         resize : int or (int, int), optional
-            What the square is the centre of; None resizes to the square itself.
+            What the square is the centre of: pixels of the picture's short side, or its height and
+            width; None resizes to the square itself.
         least : int
             The smallest size that the network can take.
 
@@ -88,6 +90,8 @@ class Preprocessing:
             raise UsageError(f"size={size}: expected {least} to 1024 pixels")
         if channels not in (1, 3):
             raise UsageError(f"channels={channels}: expected 3 (RGB) or 1 (grey)")
+        if isinstance(resize, int) and not size <= resize <= 2048:
+            raise UsageError(f"resize={resize}: expected {size} (the size) to 2048 pixels")
         half = (0.5,) * channels
         square = (size, size)
         if resize is None:
@@ -96,12 +100,30 @@ class Preprocessing:
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """Return (height, width, channels) uint8, ready for ``normalise``."""
+        return self._array(self._crop(self._resize(image)))
+
+    def resized(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Return (height, width, channels) uint8 before the crop, whatever size that is."""
+        return self._array(self._resize(image))
+
+    def cropped(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the centre crop of what ``resized`` returned: what ``pixels`` returns."""
+        return self._array(
+            self._crop(Image.fromarray(pixels[..., 0] if len(self.mean) == 1 else pixels))
+        )
+
+    def _resize(self, image: Image.Image) -> Image.Image:
         image = image.convert("L" if len(self.mean) == 1 else "RGB")
-        image = image.resize(self._resized(image.size), _FILTERS[self.interpolation])
-        if self.crop is not None:
-            height, width = self.crop
-            left, top = round((image.width - width) / 2.0), round((image.height - height) / 2.0)
-            image = image.crop((left, top, left + width, top + height))
+        return image.resize(self._resized(image.size), _FILTERS[self.interpolation])
+
+    def _crop(self, image: Image.Image) -> Image.Image:
+        if self.crop is None:
+            return image
+        height, width = self.crop
+        left, top = round((image.width - width) / 2.0), round((image.height - height) / 2.0)
+        return image.crop((left, top, left + width, top + height))
+
+    def _array(self, image: Image.Image) -> NDArray[np.uint8]:
         array: NDArray[np.uint8] = np.asarray(image)
         return array.reshape(*array.shape[:2], len(self.mean))
 
@@ -131,6 +153,10 @@ class Preprocessing:
         scaled = torch.mul(lines, (1 / (255 * std)).repeat(width)).sub_((mean / std).repeat(width))
         # a view: the memory is already channels_last
         return scaled.to(dtype).view(pixels.shape).permute(0, 3, 1, 2)
+
+    def with_statistics(self, mean: Sequence[float], std: Sequence[float]) -> "Preprocessing":
+        """Return these steps with another normalisation, numbers as in ``Preprocessing``."""
+        return replace(self, mean=tuple(mean), std=tuple(std))
 
     def as_dict(self) -> dict[str, Any]:
         """Return every step as plain data, for the feature space's key."""

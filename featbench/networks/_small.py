@@ -157,7 +157,7 @@ def _read(value: Any, default: Any) -> Any:
             raise ValueError(f"expected 1 to {_DEEPEST} sizes, such as 200,100,50")
         return tuple(_whole(part) for part in parts)
     if isinstance(default, int):
-        return _whole(value)
+        return 0 if default == 0 and str(value) == "0" else _whole(value)
     share = float(value)
     if not (math.isfinite(share) and 0 <= share < 1):
         raise ValueError("expected a share from 0 to below 1")

@@ -8,7 +8,7 @@ from featbench.networks._small import in_line, register_small
 
 
 @register_small("cnn")
-def _build(dropout: float = 0.2, size: int = 64, channels: int = 3) -> Built:
+def _build(dropout: float = 0.2, size: int = 64, resize: int = 0, channels: int = 3) -> Built:
     """3×3 convolutions of 20 and 64, unpadded, with batch norm, ReLU and pooling; 100, 50, classes.
 
     1,272,372 parameters for ten classes. It sees ``size`` × ``size`` pixels, the centre of a
@@ -20,10 +20,12 @@ def _build(dropout: float = 0.2, size: int = 64, channels: int = 3) -> Built:
         The share that is dropped after the first two fully connected layers.
     size : int
         Pixels of a side, at least 10.
+    resize : int
+        Pixels of the resized picture's short side; 0 stands for 9/8 of ``size``.
     channels : int
         3 for RGB, 1 for grey.
     """
-    pixels = Preprocessing.from_scratch(size, channels, resize=size * 9 // 8, least=10)
+    pixels = Preprocessing.from_scratch(size, channels, resize=resize or size * 9 // 8, least=10)
     side = ((size - 2) // 2 - 2) // 2
     network = in_line(
         conv1=nn.Conv2d(channels, 20, 3),

@@ -9,7 +9,11 @@ from featbench.networks._small import in_line, register_small
 
 @register_small("cnn3")
 def _build(
-    dropout: float = 0.5, second_dropout: float = 0.0, size: int = 256, channels: int = 3
+    dropout: float = 0.5,
+    second_dropout: float = 0.0,
+    size: int = 256,
+    resize: int = 0,
+    channels: int = 3,
 ) -> Built:
     """3×3 convolutions of 32, 64 and 128, padded by 1, each with ReLU and pooling; 128; one logit.
 
@@ -26,10 +30,12 @@ def _build(
         The share of the rest that a second dropout, right after it, drops.
     size : int
         Pixels of a side.
+    resize : int
+        Take the centre of a picture whose short side this is; 0 takes the whole picture.
     channels : int
         3 for RGB, 1 for grey.
     """
-    pixels = Preprocessing.from_scratch(size, channels)
+    pixels = Preprocessing.from_scratch(size, channels, resize=resize or None)
     network = in_line(
         conv1=nn.Conv2d(channels, 32, 3, padding=1),
         relu1=nn.ReLU(),

@@ -13,6 +13,7 @@ def _build(
     batch_norm: bool = True,
     dropout: float = 0.2,
     size: int = 64,
+    resize: int = 0,
     channels: int = 3,
 ) -> Built:
     """Hidden layers, each with batch norm, ReLU and dropout; 2,484,160 parameters, ten classes.
@@ -30,10 +31,12 @@ def _build(
         The share that is dropped after each ReLU.
     size : int
         Pixels of a side.
+    resize : int
+        Pixels of the resized picture's short side; 0 stands for 9/8 of ``size``.
     channels : int
         3 for RGB, 1 for grey.
     """
-    pixels = Preprocessing.from_scratch(size, channels, resize=size * 9 // 8)
+    pixels = Preprocessing.from_scratch(size, channels, resize=resize or size * 9 // 8)
     layers: dict[str, nn.Module | None] = {"flatten": nn.Flatten()}
     units = [channels * size**2, *hidden]
     for i, (before, after) in enumerate(zip(units, hidden, strict=False), start=1):

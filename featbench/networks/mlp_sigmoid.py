@@ -8,7 +8,9 @@ from featbench.networks._small import in_line, register_small
 
 
 @register_small("mlp-sigmoid")
-def _build(hidden: tuple[int, ...] = (128, 64), size: int = 28, channels: int = 1) -> Built:
+def _build(
+    hidden: tuple[int, ...] = (128, 64), size: int = 28, resize: int = 0, channels: int = 1
+) -> Built:
     """Two hidden layers of sigmoids; 109,386 parameters for ten classes.
 
     It sees the whole picture as ``size`` × ``size`` grey pixels, scaled to [-1, 1]. The last layer
@@ -21,10 +23,12 @@ def _build(hidden: tuple[int, ...] = (128, 64), size: int = 28, channels: int = 
         Units of each hidden layer.
     size : int
         Pixels of a side.
+    resize : int
+        Take the centre of a picture whose short side this is; 0 takes the whole picture.
     channels : int
         3 for RGB, 1 for grey.
     """
-    pixels = Preprocessing.from_scratch(size, channels)
+    pixels = Preprocessing.from_scratch(size, channels, resize=resize or None)
     layers: dict[str, nn.Module | None] = {"flatten": nn.Flatten()}
     units = [channels * size**2, *hidden]
     for i, (before, after) in enumerate(zip(units, hidden, strict=False), start=1):

@@ -97,7 +97,8 @@ def test_no_two_training_settings_share_a_run_id(photos: Path) -> None:
         {"step_factor": 0.5}, {"weight_decay": 0.1}, {"dropout": 0.1}, {"label_smoothing": 0.1},
         {"clip_norm": 1.0}, {"amp": True}, {"class_weight": "balanced"}, {"loss": "mse"},
         {"binary": "sigmoid"}, {"hidden": [8]}, {"select": "val_accuracy"}, {"patience": 2},
-        {"epochs": 3}, {"batch": 4}, {"refit": True},
+        {"epochs": 3}, {"batch": 4}, {"refit": True}, {"augment": "flip"}, {"views": 2},
+        {"copies": "flip"}, {"normalise": "data"},
     ]  # fmt: skip
     assert {key for one in others for key in one} == set(vars(Schedule()))
     runs = [Run(str(photos), "lenet5", blocks=1, settings=one) for one in others]
