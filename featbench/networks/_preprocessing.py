@@ -159,5 +159,6 @@ class Preprocessing:
         return replace(self, mean=tuple(mean), std=tuple(std))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return every step as plain data, for the feature space's key."""
-        return {**asdict(self), "antialias": True, "resizer": "pillow"}
+        """Return every step as JSON has it, for the feature space's key."""
+        steps = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {**steps, "antialias": True, "resizer": "pillow"}

@@ -112,7 +112,7 @@ def test_a_warm_start_from_a_linear_svm_begins_with_its_labels(
     model = tune(data, tmp_path, blocks=blocks, warm_start=head, epochs=1, lr=1e-12)
     scores = head.decision_function(found.test.X)
     theirs = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(model.predict_proba(data.test), theirs, atol=1e-4)
+    np.testing.assert_allclose(model.predict_proba(data.test), theirs, atol=1e-3)  # 16 bits
 
 
 def test_a_head_that_never_saw_a_class_gives_it_no_chance(data: Dataset, tmp_path: Path) -> None:

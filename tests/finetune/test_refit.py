@@ -33,11 +33,12 @@ def together(data: Dataset) -> Dataset:
     return data.with_splits({"train": train + val, "test": data.test})
 
 
+@pytest.mark.parametrize("rows", [{}, {"augment": "flip+rotate:10", "copies": "rotate:5"}])
 @pytest.mark.parametrize("blocks", ["all", 1])
 def test_it_is_a_training_of_so_many_epochs_on_train_and_val(
-    data: Dataset, tmp_path: Path, blocks: int | str
+    data: Dataset, tmp_path: Path, blocks: int | str, rows: dict[str, Any]
 ) -> None:
-    options: dict[str, Any] = {"blocks": blocks, "dropout": 0.3, "class_weight": "balanced"}
+    options: dict[str, Any] = {"blocks": blocks, "dropout": 0.3, "class_weight": "balanced", **rows}
     chosen = tune(data, tmp_path, epochs=4, **options)
     refitted = tune(data, tmp_path, epochs=4, refit=True, **options)
     assert refitted.best_epoch_ == chosen.best_epoch_
@@ -55,7 +56,7 @@ def test_it_starts_from_the_same_warm_start(data: Dataset, tmp_path: Path) -> No
     head = create_head("logreg").fit(rows.train.X, rows.train.y)
     model = tune(data, tmp_path, epochs=2, refit=True, warm_start=head, lr=1e-12)
     before = head.predict_proba(rows.test.X)
-    np.testing.assert_allclose(model.predict_proba(data.test), before, atol=1e-4)
+    np.testing.assert_allclose(model.predict_proba(data.test), before, atol=1e-3)  # 16 bits
 
 
 def test_rates_are_those_of_the_whole_course() -> None:
