@@ -140,7 +140,8 @@ class Session:
     def features(self, dataset: Dataset, network: Network, precision: str) -> Features:
         """Return the data set's features; those asked for last are kept."""
         splits = tuple(dataset.splits)
-        key = (dataset.fingerprint, splits, network.name, network.sha256, precision)
+        name = (network.name, network.sha256, network.preprocessing)
+        key = (dataset.fingerprint, splits, name, precision)
         if self._features is None or self._features[0] != key:
             found = extract(
                 dataset,

@@ -1,7 +1,7 @@
 """What the trained part of a network is given: which images, by which way, in which form."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from featbench.extraction import choose_device
 from featbench.finetune._budget import PLAIN, choose_prefix
 from featbench.finetune._inputs import Inputs, load_inputs
 from featbench.finetune._normalise import decoded, normalised_as, normalised_by
-from featbench.finetune._refit import validation_in_train, with_validation_inputs
+from featbench.finetune._refit import with_validation_inputs
 from featbench.finetune._schedule import Schedule
 from featbench.finetune._training_rows import Wanted, threads_beside
 from featbench.networks import PIXELS, Network
@@ -98,12 +98,8 @@ class Supply:
         """Return what is trained on when val's images belong to train."""
         if inputs.training is None:
             return with_validation_inputs(inputs)
-        found = self._load(validation_in_train(inputs.dataset), self.strict, self._wanted)
-        spent = {
-            name: value + inputs.costs[name] if isinstance(value, int | float) else value
-            for name, value in found.costs.items()
-        }
-        return replace(found, skipped=inputs.skipped, costs=spent)
+        val = inputs.dataset.with_splits({"train": inputs.dataset.splits["val"]})
+        return with_validation_inputs(inputs, self._load(val, True, self._wanted))
 
     def _load(self, dataset: Dataset, strict: bool, wanted: Wanted | None) -> Inputs:
         return load_inputs(

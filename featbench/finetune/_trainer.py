@@ -96,8 +96,9 @@ class Trainer:
         FeatbenchError
             When the loss is no longer finite, or memory has no room for the smallest piece.
         """
-        optimizer = schedule.make_optimizer(groups, self._device)
         rates = [group["lr"] for group in groups]
+        own = [dict(group) for group in groups]  # the caller's keep their rates: refit asks again
+        optimizer = schedule.make_optimizer(own, self._device)
         best = BestEpoch(schedule.select, schedule.patience)
         self._room = training_room(self.module, reporter.say)
         self._asking = Room("predicting", say=reporter.say)

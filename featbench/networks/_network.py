@@ -96,6 +96,10 @@ class Network:
         tensors = self.module.state_dict().items()
         return sha256_of_tensors({n: t for n, t in tensors if not under(n, self.classifier)})
 
+    def forget_sha256(self) -> None:
+        """Say that weights were changed: what is computed with them has another name now."""
+        vars(self).pop("sha256", None)
+
     @functools.cached_property
     def trace(self) -> Trace | None:
         """The shallow trace; None where the forward has control flow that cannot be traced."""
