@@ -21,7 +21,7 @@ from featbench.experiments._outcome import Conditions, Outcome
 from featbench.experiments._result import Result, ResultStore
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run, run_id
-from featbench.experiments._start import Start, start_of
+from featbench.experiments._start import Start, seen_before, start_of
 from featbench.experiments._tensorboard import TensorBoard
 from featbench.experiments._train import train
 from featbench.experiments._trained_model import save_trained
@@ -199,6 +199,8 @@ class Session:
         elif known is not None and not again:
             self._reporter.say(f"run {name} is finished already: nothing to do")
             return known
+        if leak := seen_before(run, dataset, str(identity["weights"]), self.store):
+            self._reporter.say(leak)
         if run.head:
             outcome = fit_head(run, settings, self._rows(run, dataset), self._conditions)
         else:

@@ -8,11 +8,12 @@ import torch
 
 from featbench.augmentation import NO_AUGMENTATION, Augmentation
 from featbench.datasets import Dataset
-from featbench.extraction import choose_device
+from featbench.errors import UsageError
+from featbench.extraction import PRECISIONS, choose_device
 from featbench.finetune._budget import PLAIN, choose_prefix
 from featbench.finetune._inputs import Inputs, load_inputs
 from featbench.finetune._normalise import decoded, normalised_as, normalised_by
-from featbench.finetune._refit import with_validation_inputs
+from featbench.finetune._refit import validation_in_train, with_validation_inputs
 from featbench.finetune._schedule import Schedule
 from featbench.finetune._training_rows import Wanted, threads_beside
 from featbench.networks import PIXELS, Network
@@ -57,7 +58,14 @@ class Supply:
             Its normalisation, augmentation and copies.
         seed : int
             Of the views.
+
+        Raises
+        ------
+        UsageError
+            For a precision that there is not, or a recipe that cannot be.
         """
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"precision={self.precision!r}: expected {', '.join(PRECISIONS)}")
         network, how = self.network, schedule.normalise
         if how in ("half", "imagenet"):
             network.preprocessing = normalised_as(how, network.preprocessing)
@@ -80,7 +88,7 @@ class Supply:
             self.reporter.say("views=0: the frozen part is run on every batch of every epoch")
             return PLAIN
         return choose_prefix(
-            dataset,
+            validation_in_train(dataset) if schedule.refit else dataset,
             self.network,
             self.at,
             budget=self.budget,

@@ -344,10 +344,14 @@ def create_network(
 
 def _built(builder: Builder, name: str, weights: str | GivenWeights) -> Built:
     if isinstance(weights, GivenWeights):
-        module = builder(name, "random").module
+        built = builder(name, "random")
+        module = built.module
         replace_classifier(module, weights.outputs)  # a distilled network's second one too
         weights.load_body(module, find_classifier(module), name)
-        return Built(module, weights.name, weights.preprocessing)
+        steps, own = weights.preprocessing, built.preprocessing
+        if name != weights.network:  # options differ: sizes are the options', numbers the weights'
+            steps = own.with_statistics(steps.mean, steps.std)
+        return Built(module, weights.name, steps)
     if weights.startswith(RUN):
         raise UsageError(f"--weights {weights}: a run's weights are found by featbench.experiments."
                          "find_weights; give create_network what it returns")  # fmt: skip

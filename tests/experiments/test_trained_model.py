@@ -189,3 +189,13 @@ def test_a_loaded_model_is_of_its_kind(photos: Path, tmp_path: Path) -> None:
     assert model.title == f"{result.run_id[:6]} fine-tune"
     assert model.summary()["method"] == "fine-tune"
     assert model.summary()["head"] is None
+
+
+def test_one_body_with_two_normalisations_has_two_rows(photos: Path, tmp_path: Path) -> None:
+    here = session(tmp_path)
+    ways = [{"normalise": how} for how in ("weights", "data")]  # of frozen bodies alike
+    ids = [here.run(tuned_run(photos, blocks=0, settings=way)).run_id for way in ways]
+    heads = [head_run(photos, network="lenet5", weights=f"run:{name}") for name in ids]
+    both = [result.test_log_loss for result in here.run_all(heads)]
+    alone = session(tmp_path).run(heads[1], again=True)
+    assert both[1] == alone.test_log_loss != both[0]
