@@ -18,7 +18,7 @@ from featbench.experiments._metrics import measure
 from featbench.experiments._model import save_model
 from featbench.experiments._model_file import FOLDER as MODEL
 from featbench.experiments._outcome import Conditions, Outcome
-from featbench.experiments._result import Result, ResultStore
+from featbench.experiments._result import FROM_PIXELS, Result, ResultStore
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run, run_id
 from featbench.experiments._start import Start, seen_before, start_of
@@ -289,7 +289,10 @@ class Session:
             return {name: getattr(dataset, name) for name in fields}, ""
         network = self.network(run)
         cut = "classifier" if run.head else network.first_trained(run.blocks or 0)
-        return {"weights": network.weights, "cut": cut}, network.sha256
+        origin = {"weights": network.weights, "cut": cut}
+        if cut == FROM_PIXELS and run.warm_start is None:
+            origin["precision"] = "float32"  # nothing is frozen that could run in less
+        return origin, network.sha256
 
     def _rows(self, run: Run, dataset: Dataset) -> Rows:
         """Return the rows of a data set's splits: a file's, or the frozen network's."""

@@ -129,6 +129,7 @@ class Trainer:
                 if course.stopped:
                     reporter.say(f"stopped after epoch {epoch}: {schedule.patience} without a "
                                  "better one")  # fmt: skip
+        self.module.eval()
         return history, best.restore(self.module, len(history))
 
     def _epoch(

@@ -179,7 +179,10 @@ def test_rows_of_the_trained_network_are_its_own(data: Dataset, tmp_path: Path) 
     np.testing.assert_allclose(model.predict_proba(new), expected, atol=1e-6)
 
 
-def test_a_trained_network_is_left_without_hooks(data: Dataset, tmp_path: Path) -> None:
+def test_a_trained_network_is_left_in_eval_mode_without_hooks(
+    data: Dataset, tmp_path: Path
+) -> None:
     model = tune(data, tmp_path, blocks="all", refit=True, device="cpu")
+    assert not any(part.training for part in model.network_.module.modules())
     model.predict_proba(data.test.take([0]))
     assert not any(part._forward_hooks for part in model.network_.module.modules())
