@@ -74,6 +74,11 @@ def test_broken_images_and_twins_leave_labels_with_their_rows(
     expected = alone.predict_proba(clean.test)
     np.testing.assert_array_equal(model.predict_proba(clean.test), expected)
     assert len(model.inputs_.skipped) == 3
+    listed = tmp_path / "c" / "skipped.csv"
+    assert not listed.exists()  # the last data set, of the same place, had none
+    if blocks == 1:
+        tune(load_dataset(photos), tmp_path / "c", blocks=blocks, refit=refit, **rows)
+        assert len(listed.read_text().splitlines()) == 1 + 3
 
 
 @pytest.mark.parametrize("blocks", [1, "all"])
