@@ -199,8 +199,8 @@ class Session:
         elif known is not None and not again:
             self._reporter.say(f"run {name} is finished already: nothing to do")
             return known
-        if leak := seen_before(run, dataset, str(identity["weights"]), self.store):
-            self._reporter.say(leak)
+        if run.network and (seen := seen_before(run, dataset, identity["weights"], self.store)):
+            self._reporter.say(seen)
         if run.head:
             outcome = fit_head(run, settings, self._rows(run, dataset), self._conditions)
         else:
