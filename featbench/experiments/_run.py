@@ -192,6 +192,9 @@ class Run:
         head = self.warm_start_head()
         if head is not None and self.schedule().hidden:
             raise UsageError("warm_start goes without hidden: a linear head has no hidden layers")
+        if head is not None and self.schedule().normalise != "weights":
+            raise UsageError("warm_start goes without normalise: its head is fitted on features of "
+                             "the weights' own normalisation")  # fmt: skip
         settings = {} if head is None else plain_settings(head.get_params(deep=False))
         return {"warm_start": self.warm_start, "warm_start_settings": settings}
 

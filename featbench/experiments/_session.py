@@ -18,10 +18,10 @@ from featbench.experiments._metrics import measure
 from featbench.experiments._model import save_model
 from featbench.experiments._model_file import FOLDER as MODEL
 from featbench.experiments._outcome import Conditions, Outcome
-from featbench.experiments._result import Result, ResultStore
+from featbench.experiments._result import FROM_PIXELS, Result, ResultStore
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run, run_id
-from featbench.experiments._start import Start, start_of
+from featbench.experiments._start import Start, seen_before, start_of
 from featbench.experiments._tensorboard import TensorBoard
 from featbench.experiments._train import train
 from featbench.experiments._trained_model import save_trained
@@ -140,7 +140,8 @@ class Session:
     def features(self, dataset: Dataset, network: Network, precision: str) -> Features:
         """Return the data set's features; those asked for last are kept."""
         splits = tuple(dataset.splits)
-        key = (dataset.fingerprint, splits, network.name, network.sha256, precision)
+        name = (network.name, network.sha256, network.preprocessing)
+        key = (dataset.fingerprint, splits, name, precision)
         if self._features is None or self._features[0] != key:
             found = extract(
                 dataset,
@@ -198,6 +199,8 @@ class Session:
         elif known is not None and not again:
             self._reporter.say(f"run {name} is finished already: nothing to do")
             return known
+        if run.network and (seen := seen_before(run, dataset, identity["weights"], self.store)):
+            self._reporter.say(seen)
         if run.head:
             outcome = fit_head(run, settings, self._rows(run, dataset), self._conditions)
         else:
@@ -286,7 +289,10 @@ class Session:
             return {name: getattr(dataset, name) for name in fields}, ""
         network = self.network(run)
         cut = "classifier" if run.head else network.first_trained(run.blocks or 0)
-        return {"weights": network.weights, "cut": cut}, network.sha256
+        origin = {"weights": network.weights, "cut": cut}
+        if cut == FROM_PIXELS and run.warm_start is None:
+            origin["precision"] = "float32"  # nothing is frozen that could run in less
+        return origin, network.sha256
 
     def _rows(self, run: Run, dataset: Dataset) -> Rows:
         """Return the rows of a data set's splits: a file's, or the frozen network's."""

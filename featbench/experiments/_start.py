@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from featbench.datasets import Dataset
 from featbench.errors import UsageError
 from featbench.experiments._model import find_trained, find_weights
 from featbench.experiments._result import ResultStore
 from featbench.experiments._run import Run
-from featbench.networks import GivenWeights, sha256_of_tensors
+from featbench.networks import RUN, GivenWeights, sha256_of_tensors
 
 _SHOWN = 5
 
@@ -65,6 +66,39 @@ class Start:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+
+
+def seen_before(run: Run, dataset: Dataset, weights: str, store: ResultStore) -> str:
+    """Say where earlier stages were trained on images that this run holds out; empty if nowhere.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    dataset : Dataset
+        Its data.
+    weights : str
+        What its network's weights are called: ``run:ID`` where another run has trained them.
+    store : ResultStore
+        Where runs are found.
+    """
+    chooses = run.selection.tune or (run.blocks is not None and run.schedule().needs_validation)
+    while weights.startswith(RUN) and (one := store.find(weights.removeprefix(RUN))) is not None:
+        weights = one.weights
+        if one.dataset != dataset.name:
+            continue
+        own_val = dataset.val is not None or not chooses
+        same = one.fingerprint == dataset.fingerprint and own_val
+        if one.split_seed != run.split_seed and not same:
+            return (f"{RUN}{one.run_id} divided {dataset.name} by split_seed={one.split_seed}, "
+                    f"this one by {run.split_seed}: it was trained on images that are held out "
+                    "here, so accuracy on them is too high; give --split-seed "
+                    f"{one.split_seed}")  # fmt: skip
+        if one.settings.get("refit") and chooses:
+            return (f"{RUN}{one.run_id} was trained on val's images too (refit): what is chosen on "
+                    "them here is chosen badly; give select=last, or go on from a run without "
+                    "refit")  # fmt: skip
+    return ""
 
 
 def start_of(run: Run, before: str | None, store: ResultStore) -> Start:

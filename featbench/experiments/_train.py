@@ -76,15 +76,13 @@ def train(
     asked = time.perf_counter() - fitted
     costs = dict(model.inputs_.costs)
     images = sum(len(split) for split in model.inputs_.dataset.splits.values())
-    below = costs["rows_computed"] + costs["rows_cached"] or images
-    rate = images_per_second(costs["extract_seconds_cold"], below, asked, images)
+    rate = images_per_second(model.inputs_.seconds_each, 1, asked, images)
     if rows is not None:  # a warm start's features are a cost of the run
         for cost in ("extract_seconds", "extract_seconds_cold", "rows_computed", "rows_cached"):
             costs[cost] += rows.costs[cost]
-    earlier = sum(row["seconds"] for row in model.history_[: model.resumed_after_])
     fields = {
         **costs,
-        "fit_seconds": fitted - began - costs["extract_seconds"] + earlier,
+        "fit_seconds": fitted - began - costs["extract_seconds"] + model.seconds_before_,
         "predict_seconds": asked,
         "images_per_second": rate,
         **model.record(),

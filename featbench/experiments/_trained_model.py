@@ -200,6 +200,9 @@ class TrainedModel:
                              f"{first}")  # fmt: skip
         chances = torch.cat(parts)
         _check_chances(chances, len(self.classes), self.folder)
+        if len(chances) != len(kept):  # of two files with one content one is no longer there
+            raise FeatbenchError(f"{images.source}: {skipped[0][0]} can no longer be read "
+                                 f"({skipped[0][1]}); run the same command again")  # fmt: skip
         values = chances.numpy()
         return Answers(kept, values.argmax(1).astype(np.int64), values, None, skipped)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from featbench.augmentation import NO_AUGMENTATION, Augmentation
-from featbench.datasets import Dataset, Picture, use_index
+from featbench.datasets import GIVEN, Dataset, Picture, use_index
 from featbench.errors import FeatbenchError, UsageError
 from featbench.extraction._device import choose_device
 from featbench.extraction._features import Features, FeatureSplit
@@ -155,7 +155,8 @@ def extract_layers(
     missing = work.missing
     computing = work.compute(engine, Path(cache)) if missing else 0.0
     kept, skipped = _without(dataset, work.decoder.broken)
-    record_skipped(Path(cache), dataset.source, skipped)
+    if {"test", GIVEN} & kept.splits.keys():  # else it is a part of data whose list there is
+        record_skipped(Path(cache), dataset.source, skipped)
     _check_kept(kept, skipped, strict)
     features = Features(
         dataset=kept,

@@ -5,8 +5,7 @@ import shutil
 from pathlib import Path
 
 from featbench.datasets import Dataset
-from featbench.errors import UsageError
-from featbench.extraction import PRECISIONS, spec_of
+from featbench.extraction import spec_of
 from featbench.machine import free_memory
 from featbench.networks import FEATURES, PIXELS, Network
 from featbench.progress import Reporter
@@ -55,14 +54,7 @@ def choose_prefix(
     -------
     str
         ``cached`` within the budget; ``plain`` over it; empty where nothing is frozen.
-
-    Raises
-    ------
-    UsageError
-        For a precision that there is not.
     """
-    if precision not in PRECISIONS:
-        raise UsageError(f"precision={precision!r}: expected {', '.join(PRECISIONS)}")
     if at == PIXELS:
         return NONE
     storage = storage_at(at)

@@ -7,6 +7,7 @@ One file, put there whole, so there is never a part of one state with a part of 
 training draws is drawn from torch's generators, whose states are in it.
 """
 
+import hashlib
 import json
 import math
 import shutil
@@ -179,13 +180,19 @@ class Checkpoint:
     Parameters
     ----------
     folder : Path
-        Holds nothing else.
+        Holds nothing else but folders of ``inner`` ones.
     key : str
         Says which training: one with another key is not gone on with.
     """
 
     folder: Path
     key: str
+
+    def inner(self, name: str) -> "Checkpoint":
+        """Return where to keep a training that follows from this one."""
+        return Checkpoint(
+            self.folder / name, hashlib.sha256(f"{self.key} {name}".encode()).hexdigest()
+        )
 
     def read(self, course: Underway) -> bool:
         """Take up what is there; return whether there was anything to take up.

@@ -91,6 +91,8 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
         A row an epoch; with ``refit`` of the training that the epoch was selected in.
     resumed_after_ : int
         The epoch after which an interrupted training went on; 0 where it began.
+    seconds_before_ : float
+        What epochs took that were trained before an interruption.
     best_epoch_ : int
         The epoch whose weights were kept, from 1.
     n_val_ : int
@@ -242,8 +244,9 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
         if self.warm_start is not None:
             start_from(self.warm_start, self.network_)
         suffix, groups = parameter_groups(self.network_, self.at_, schedule)
-        began = {n: v.detach().clone() for n, v in suffix.state_dict().items()}
-        checkpoint = self._checkpoint(schedule, device)
+        own = suffix.state_dict() if schedule.refit else {}
+        began = {name: value.detach().clone() for name, value in own.items()}
+        checkpoint, self.seconds_before_ = self._checkpoint(schedule, device), 0.0
         self.n_val_ = len(self.inputs_.dataset.splits.get("val", ()))
         self.history_, self.best_epoch_ = self._train(
             suffix, groups, schedule, device, checkpoint, self.listeners
@@ -255,8 +258,11 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
                               f"val for {self.best_epoch_} epochs")  # fmt: skip
             self.inputs_ = self._supply.with_validation(self.inputs_)
             suffix.load_state_dict(began)
-            self._train(suffix, groups, first_epochs(schedule, self.best_epoch_), device)
+            again = first_epochs(schedule, self.best_epoch_)
+            kept = None if checkpoint is None else checkpoint.inner(f"refit-{again.epochs}")
+            self._train(suffix, groups, again, device, kept)
         self.copies_ = len(schedule.copies) * len(self.inputs_.dataset.train)
+        self.network_.forget_sha256()  # rows of a trained network are no longer the old one's
         return self
 
     def _train(
@@ -283,9 +289,12 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
         forked = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=forked), torch.enable_grad(), flush_denormals():
             torch.manual_seed(self.seed)
-            return self._trainer.fit(
+            history, best = self._trainer.fit(
                 data["train"], val, schedule, groups, self.reporter, checkpoint
             )
+        before = history[: self._trainer.resumed_after]
+        self.seconds_before_ += sum(row["seconds"] for row in before)
+        return history, best
 
     def record(self) -> dict[str, Any]:
         """Return what a result says of the training, by the names of ``Result``'s fields."""
@@ -307,6 +316,7 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
             "prefix": self.inputs_.prefix, "precision": self.precision,
             "data": self.inputs_.dataset.fingerprint, "network": self.network_.name,
             "weights": sha256_of_tensors(self.network_.module.state_dict()),
+            "preprocessing": self.network_.preprocessing.as_dict(),
         }  # fmt: skip
         text = json.dumps(what, sort_keys=True, default=str)
         return Checkpoint(Path(self.checkpoint), hashlib.sha256(text.encode()).hexdigest())

@@ -36,6 +36,8 @@ class Inputs:
     costs : dict
         ``extract_seconds``, ``extract_seconds_cold``, ``rows_computed``, ``rows_cached``; and
         ``engine``, where one ran the frozen part. For pixels the seconds of decoding, and no rows.
+    seconds_each : float
+        What one image took without views, and with nothing cached.
     prefix : str
         How the frozen part is run, as ``choose_prefix`` says.
     training : TrainingRows, optional
@@ -46,6 +48,7 @@ class Inputs:
     tensors: dict[str, Any]
     skipped: tuple[tuple[str, str], ...]
     costs: dict[str, Any]
+    seconds_each: float
     prefix: str
     training: TrainingRows | None = None
 
@@ -118,6 +121,7 @@ def load_inputs(
             "rows_cached": sum(part.rows_cached for part in every),
             "engine": found.engine,
         },
+        found.seconds_cold / max(1, found.rows_total),
         prefix,
         KeptViews(several) if several else None,
     )
@@ -128,11 +132,14 @@ def _views_at_cut(found: Features, run: Callable[..., Features], wanted: Wanted)
     train = found.dataset.with_splits({"train": found.dataset.train})
     augmented = wanted.recipes[0] != NO_AUGMENTATION
     views = wanted.views if augmented else 1  # a copy's exact steps give the same each time
-    return [
+    every = [
         run(train, views=views, augment=recipe, view_seed=wanted.seed if augmented else 0)
         for recipe in wanted.recipes
         if recipe != NO_AUGMENTATION
     ]
+    for name, reason in (pair for part in every for pair in part.skipped):
+        raise FeatbenchError(f"{name}: {gone(reason)}")  # else rows would get other images' labels
+    return every
 
 
 def _pixels(
@@ -155,12 +162,13 @@ def _pixels(
         first, reason = skipped[0]
         raise FeatbenchError(f"{dataset.source}: {first} cannot be decoded ({reason})")
     seconds = time.perf_counter() - began
+    each = seconds / max(1, sum(map(len, kept.values())))
     costs = {"extract_seconds": seconds, "extract_seconds_cold": seconds}
     costs |= dict.fromkeys(("rows_computed", "rows_cached"), 0)
     training = None
     if wanted is not None:
         training = FreshViews(tensors["train"], wanted.recipes, wanted.seed, wanted.threads)
-    return Inputs(dataset.with_splits(kept), tensors, tuple(skipped), costs, prefix, training)
+    return Inputs(dataset.with_splits(kept), tensors, tuple(skipped), costs, each, prefix, training)
 
 
 def _decode_all(
@@ -177,7 +185,7 @@ def _decode_all(
             whole[done : done + len(keys)] = pixels
             done += len(keys)
             bar.advance(len(keys))
-    return torch.from_numpy(whole[:done]), *_sorted_out(split, decoder)
+    return torch.from_numpy(whole[:done]), *_sorted_out(split, decoder, done)
 
 
 def _resize_all(
@@ -191,17 +199,25 @@ def _resize_all(
         for _, picture in decoder.resized(items):
             pixels.append(picture)
             bar.advance(1)
-    rows, broken = _sorted_out(split, decoder)
+    rows, broken = _sorted_out(split, decoder, len(pixels))
     contents = tuple(split.digests[i] for i in rows)
     return Pictures(pixels, contents, network.preprocessing), rows, broken
 
 
-def _sorted_out(split: Split, decoder: Decoder) -> tuple[list[int], dict[str, str]]:
-    """Return which images were decoded, and why the others are broken, by id."""
+def _sorted_out(split: Split, decoder: Decoder, done: int) -> tuple[list[int], dict[str, str]]:
+    """Return which images were decoded, so many, and why the others are broken, by id."""
     rows = [i for i, name in enumerate(split.digests) if name not in decoder.broken]
     broken = {
         split.ids[i]: decoder.broken[name]
         for i, name in enumerate(split.digests)
         if name in decoder.broken
     }
+    if len(rows) != done:  # of two files with one content one was still there
+        name, reason = next(iter(broken.items()))
+        raise FeatbenchError(f"{name}: {gone(reason)}")
     return rows, broken
+
+
+def gone(reason: str) -> str:
+    """Say of an image that was there when the data were read that it no longer is, and why."""
+    return f"can no longer be read ({reason}); load the data again, or run the same command again"

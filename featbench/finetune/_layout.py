@@ -1,13 +1,16 @@
 """Keeps gradients in the memory layout of their values."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
 
-def keep_layout(module: nn.Module) -> None:
-    """Let a module's gradients be channels_last wherever its values are.
+@contextmanager
+def keep_layout(module: nn.Module) -> Iterator[None]:
+    """Let a module's gradients be channels_last wherever its values are, as long as it lasts.
 
     A global pooling hands down a gradient that is the same at every position, in the other layout.
     Everything below it up to the next convolution then mixes two layouts, and batch norm, on a
@@ -18,9 +21,13 @@ def keep_layout(module: nn.Module) -> None:
     module : Module
         What is to be trained; its innermost modules get a hook.
     """
-    for part in module.modules():
-        if not any(part.children()):
-            part.register_forward_hook(_watch)
+    innermost = [part for part in module.modules() if not any(part.children())]
+    hooks = [part.register_forward_hook(_watch) for part in innermost]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _watch(part: nn.Module, inputs: Any, output: Any) -> None:

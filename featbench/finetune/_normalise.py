@@ -48,7 +48,7 @@ def normalised_by(
         for channel, row in enumerate(counts):
             row += np.bincount(few[..., channel].ravel(), minlength=256)
     levels = np.arange(256) / 255
-    shares = counts / counts.sum(1, keepdims=True)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)  # of none at all, none
     mean = shares @ levels
     deviation = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 0))
     return preprocessing.with_statistics(mean.tolist(), np.maximum(deviation, _LEAST).tolist())

@@ -16,11 +16,28 @@ def validation_in_train(dataset: Dataset) -> Dataset:
     return dataset.with_splits(splits)
 
 
-def with_validation_inputs(inputs: Inputs) -> Inputs:
-    """Return inputs whose train split has val's images too, where each is trained on as it is."""
-    tensors = dict(inputs.tensors)
-    tensors["train"] = torch.cat([tensors["train"], tensors.pop("val")])
-    return replace(inputs, dataset=validation_in_train(inputs.dataset), tensors=tensors)
+def with_validation_inputs(inputs: Inputs, more: Inputs | None = None) -> Inputs:
+    """Return inputs whose train split has val's images too.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        With val.
+    more : Inputs, optional
+        Val's images as training rows, where these are other than the images as they are.
+    """
+    tensors, costs, training = dict(inputs.tensors), inputs.costs, inputs.training
+    added = tensors.pop("val")
+    if more is not None:
+        assert training is not None
+        assert more.training is not None
+        added, training = more.tensors["train"], training + more.training
+        costs = {name: value if isinstance(value, str) else value + more.costs[name]
+                 for name, value in costs.items()}  # fmt: skip
+    own = tensors["train"]
+    tensors["train"] = torch.cat([own, added]) if isinstance(own, torch.Tensor) else own + added
+    dataset = validation_in_train(inputs.dataset)
+    return replace(inputs, dataset=dataset, tensors=tensors, costs=costs, training=training)
 
 
 @dataclass(frozen=True, kw_only=True)

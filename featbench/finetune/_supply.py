@@ -1,14 +1,15 @@
 """What the trained part of a network is given: which images, by which way, in which form."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from featbench.augmentation import NO_AUGMENTATION, Augmentation
 from featbench.datasets import Dataset
-from featbench.extraction import choose_device
+from featbench.errors import UsageError
+from featbench.extraction import PRECISIONS, choose_device
 from featbench.finetune._budget import PLAIN, choose_prefix
 from featbench.finetune._inputs import Inputs, load_inputs
 from featbench.finetune._normalise import decoded, normalised_as, normalised_by
@@ -57,7 +58,14 @@ class Supply:
             Its normalisation, augmentation and copies.
         seed : int
             Of the views.
+
+        Raises
+        ------
+        UsageError
+            For a precision that there is not, or a recipe that cannot be.
         """
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"precision={self.precision!r}: expected {', '.join(PRECISIONS)}")
         network, how = self.network, schedule.normalise
         if how in ("half", "imagenet"):
             network.preprocessing = normalised_as(how, network.preprocessing)
@@ -80,7 +88,7 @@ class Supply:
             self.reporter.say("views=0: the frozen part is run on every batch of every epoch")
             return PLAIN
         return choose_prefix(
-            dataset,
+            validation_in_train(dataset) if schedule.refit else dataset,
             self.network,
             self.at,
             budget=self.budget,
@@ -98,12 +106,8 @@ class Supply:
         """Return what is trained on when val's images belong to train."""
         if inputs.training is None:
             return with_validation_inputs(inputs)
-        found = self._load(validation_in_train(inputs.dataset), self.strict, self._wanted)
-        spent = {
-            name: value + inputs.costs[name] if isinstance(value, int | float) else value
-            for name, value in found.costs.items()
-        }
-        return replace(found, skipped=inputs.skipped, costs=spent)
+        val = inputs.dataset.with_splits({"train": inputs.dataset.splits["val"]})
+        return with_validation_inputs(inputs, self._load(val, True, self._wanted))
 
     def _load(self, dataset: Dataset, strict: bool, wanted: Wanted | None) -> Inputs:
         return load_inputs(

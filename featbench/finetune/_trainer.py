@@ -4,11 +4,13 @@ import functools
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import nn
 
+from featbench.errors import UsageError
 from featbench.finetune._checkpoint import Checkpoint, DivergedError, Keeper, Underway
 from featbench.finetune._history import Listener, describe
 from featbench.finetune._layout import keep_layout
@@ -50,8 +52,6 @@ class Trainer:
     ) -> None:
         self._listeners = listeners
         self.module = module.to(device).to(memory_format=torch.channels_last)
-        if device.type == "cpu":
-            keep_layout(self.module)
         self._prepare, self._device, self._objective = prepare, device, objective
         self._asking = Room("predicting")
         self.resumed_after = 0
@@ -96,8 +96,9 @@ class Trainer:
         FeatbenchError
             When the loss is no longer finite, or memory has no room for the smallest piece.
         """
-        optimizer = schedule.make_optimizer(groups, self._device)
         rates = [group["lr"] for group in groups]
+        own = [dict(group) for group in groups]  # the caller's keep their rates: refit asks again
+        optimizer = schedule.make_optimizer(own, self._device)
         best = BestEpoch(schedule.select, schedule.patience)
         self._room = training_room(self.module, reporter.say)
         self._asking = Room("predicting", say=reporter.say)
@@ -106,7 +107,8 @@ class Trainer:
         keeper = Keeper(checkpoint, course, reporter)
         keeper.resume(schedule.epochs)
         self.resumed_after = len(history)
-        with reporter.bar("train", schedule.epochs, "epochs") as bar, keeper:
+        layout = keep_layout(self.module) if self._device.type == "cpu" else nullcontext()
+        with reporter.bar("train", schedule.epochs, "epochs") as bar, keeper, layout:
             bar.advance(len(history))
             while len(history) < schedule.epochs and not course.stopped:
                 epoch = len(history) + 1
@@ -127,6 +129,7 @@ class Trainer:
                 if course.stopped:
                     reporter.say(f"stopped after epoch {epoch}: {schedule.patience} without a "
                                  "better one")  # fmt: skip
+        self.module.eval()
         return history, best.restore(self.module, len(history))
 
     def _epoch(
@@ -173,8 +176,14 @@ class Trainer:
 
         An image counts as much as in the whole batch, whose loss is a mean over images.
         """
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=schedule.amp):
-            outputs = self.module(self._prepare(given[piece]))
+        try:
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=schedule.amp):
+                outputs = self.module(self._prepare(given[piece]))
+        except ValueError as error:
+            if len(target[piece]) > 1:
+                raise
+            raise UsageError(f"{where} is a single image, of which batch norm cannot learn "
+                             f"({error}); use a larger batch") from error  # fmt: skip
         scores = self._objective.scores(outputs)
         loss = self._objective(scores, target[piece], training=True)
         if not torch.isfinite(loss):

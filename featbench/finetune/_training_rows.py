@@ -5,8 +5,9 @@ are made of the training split alone, after it was divided, so none can reach an
 """
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -27,6 +28,9 @@ class TrainingRows(Protocol):
 
     def batches(self, steps: Sequence[torch.Tensor], epoch: int) -> Iterator[torch.Tensor]:
         """Yield the values of each step's rows in an epoch, counted from 1."""
+
+    def __add__(self, other: Any) -> Self:
+        """Return the rows of both's images, of the same kind."""
 
 
 def given_to(
@@ -95,6 +99,10 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def __add__(self, other: Self) -> "Pictures":
+        pixels, contents = self.pixels + other.pixels, self.contents + other.contents
+        return Pictures(pixels, contents, self.preprocessing)
+
     def split(self, size: int) -> Iterator[torch.Tensor]:
         """Yield the pictures as they are without augmentation, ``size`` at a time."""
         for start in range(0, len(self), size):
@@ -125,6 +133,11 @@ class FreshViews:
 
     def __len__(self) -> int:
         return len(self._ways) * len(self._pictures)
+
+    def __add__(self, other: Self) -> Self:
+        both = copy(self)
+        both._pictures = self._pictures + other._pictures
+        return both
 
     def batches(self, steps: Sequence[torch.Tensor], epoch: int) -> Iterator[torch.Tensor]:
         """Yield pixels (n, height, width, channels) uint8; epoch e sees view e - 1."""
@@ -172,6 +185,9 @@ class KeptViews:
 
     def __len__(self) -> int:
         return sum(map(len, self._ways))
+
+    def __add__(self, other: Self) -> "KeptViews":
+        return KeptViews([torch.cat(both) for both in zip(self._ways, other._ways, strict=True)])
 
     def batches(self, steps: Sequence[torch.Tensor], epoch: int) -> Iterator[torch.Tensor]:
         """Yield values (n, ...); epoch e sees view (e - 1) mod views."""

@@ -96,6 +96,10 @@ class Network:
         tensors = self.module.state_dict().items()
         return sha256_of_tensors({n: t for n, t in tensors if not under(n, self.classifier)})
 
+    def forget_sha256(self) -> None:
+        """Say that weights were changed: what is computed with them has another name now."""
+        vars(self).pop("sha256", None)
+
     @functools.cached_property
     def trace(self) -> Trace | None:
         """The shallow trace; None where the forward has control flow that cannot be traced."""
@@ -340,10 +344,14 @@ def create_network(
 
 def _built(builder: Builder, name: str, weights: str | GivenWeights) -> Built:
     if isinstance(weights, GivenWeights):
-        module = builder(name, "random").module
+        built = builder(name, "random")
+        module = built.module
         replace_classifier(module, weights.outputs)  # a distilled network's second one too
         weights.load_body(module, find_classifier(module), name)
-        return Built(module, weights.name, weights.preprocessing)
+        steps, own = weights.preprocessing, built.preprocessing
+        if name != weights.network:  # options differ: sizes are the options', numbers the weights'
+            steps = own.with_statistics(steps.mean, steps.std)
+        return Built(module, weights.name, steps)
     if weights.startswith(RUN):
         raise UsageError(f"--weights {weights}: a run's weights are found by featbench.experiments."
                          "find_weights; give create_network what it returns")  # fmt: skip

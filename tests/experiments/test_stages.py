@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,35 @@ class TestGoingOn:
                 tuned_run(photos, init_from=first, **fields)
         with pytest.raises(UsageError, match="init_from goes with blocks"):
             Run(str(photos), "lenet5", head="logreg", init_from=first)
+
+    def test_sizes_are_the_networks_and_statistics_the_weights(
+        self, photos: Path, tmp_path: Path
+    ) -> None:
+        here = session(tmp_path)
+        first = here.run(tuned_run(photos, "cnn:size=32", settings={"normalise": "data"}))
+        larger = tuned_run(photos, "cnn:size=32:resize=40", init_from=first.run_id)
+        second = here.run(replace(larger, settings={"epochs": 1, "augment": "random-crop"}))
+        assert (second.preprocessing["resize"], second.preprocessing["crop"]) == (40, [32, 32])
+        assert second.preprocessing["mean"] == first.preprocessing["mean"] != [0.5, 0.5, 0.5]
+
+    @pytest.mark.parametrize("way", ["init_from", "weights"])
+    def test_images_trained_on_before_and_held_out_now_are_told(
+        self, tmp_path: Path, way: str
+    ) -> None:
+        undivided, notes = make_photos(tmp_path / "undivided", {"": 12}), Notes()
+        here = Session(cache=tmp_path / "cache", results=tmp_path / "results", reporter=notes)
+        begun = here.run(tuned_run(undivided))
+        refitted = here.run(tuned_run(undivided, settings={"refit": True}))
+
+        def told(before: Result, **fields: Any) -> list[str]:
+            notes.lines.clear()
+            name = before.run_id if way == "init_from" else f"run:{before.run_id}"
+            here.run(tuned_run(undivided, **{way: name, **fields}), again=True)
+            return [line for line in notes.lines if line.startswith(f"run:{before.run_id}")]
+
+        assert told(begun) == told(refitted, settings={"select": "last"}) == []
+        assert "accuracy on them is too high; give --split-seed 0" in told(begun, split_seed=1)[0]
+        assert "was trained on val's images too" in told(refitted)[0]
 
     def test_who_goes_on_from_a_failed_run_has_failed(self, photos: Path, tmp_path: Path) -> None:
         here = session(tmp_path)

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import featbench
-from featbench.datasets import given_images
-from featbench.errors import UsageError
+from featbench.datasets import GIVEN, given_images
+from featbench.errors import FeatbenchError, UsageError
 from featbench.experiments import (
     Result,
     Run,
@@ -189,3 +189,26 @@ def test_a_loaded_model_is_of_its_kind(photos: Path, tmp_path: Path) -> None:
     assert model.title == f"{result.run_id[:6]} fine-tune"
     assert model.summary()["method"] == "fine-tune"
     assert model.summary()["head"] is None
+
+
+def test_one_body_with_two_normalisations_has_two_rows(photos: Path, tmp_path: Path) -> None:
+    here = session(tmp_path)
+    ways = [{"normalise": how} for how in ("weights", "data")]  # of frozen bodies alike
+    ids = [here.run(tuned_run(photos, blocks=0, settings=way)).run_id for way in ways]
+    heads = [head_run(photos, network="lenet5", weights=f"run:{name}") for name in ids]
+    both = [result.test_log_loss for result in here.run_all(heads)]
+    alone = session(tmp_path).run(heads[1], again=True)
+    assert both[1] == alone.test_log_loss != both[0]
+
+
+def test_answers_are_never_another_images(photos: Path, tmp_path: Path) -> None:
+    here = session(tmp_path)
+    model = model_of(here.run(tuned_run(photos)), here)
+    first = photos / "test" / "sky" / "sky_000.jpg"
+    twin = first.with_name("twin.jpg")
+    twin.write_bytes(first.read_bytes())
+    images = given_images([first.parent])
+    assert len(set(images.splits[GIVEN].digests)) < len(images.splits[GIVEN])
+    first.unlink()
+    with pytest.raises(FeatbenchError, match=r"sky_000\.jpg can no longer be read"):
+        model.predict(images, model.create_network())

@@ -154,6 +154,11 @@ def test_a_diverging_run_stops_with_the_place_and_advice(data: Dataset, tmp_path
         ({"class_weight": "even"}, "expected balanced, none, or a number"),
         ({"binary": "sigmoid"}, "needs two classes, the data has 3"),
         ({"warmup_epochs": 9}, "is more than epochs=3"),
+        ({"precision": "float8", "augment": "flip", "views": 0}, "precision='float8': expected"),
+        (
+            {"network": "fcnet:batch_norm=true", "blocks": "all", "batch": 1},
+            "epoch 1, batch 1 is a single image, of which batch norm cannot learn",
+        ),
     ],
 )
 def test_wrong_settings_say_what_is_known(
@@ -161,3 +166,23 @@ def test_wrong_settings_say_what_is_known(
 ) -> None:
     with pytest.raises(UsageError, match=expected):
         tune(data, tmp_path, **wrong)
+
+
+def test_rows_of_the_trained_network_are_its_own(data: Dataset, tmp_path: Path) -> None:
+    before = extract(data, create_network("lenet5", classes=3), cache=tmp_path)
+    model = tune(data, tmp_path, blocks=1)
+    after = extract(data, model.network_, cache=tmp_path)
+    assert (after.rows_cached, after.spec.key == before.spec.key) == (0, False)
+    assert not np.allclose(after.test.X, before.test.X, atol=1e-3)
+    new = data.test.take([3, 1])  # and images asked about later go through what was trained
+    expected = model.predict_proba(data.test)[[3, 1]]
+    np.testing.assert_allclose(model.predict_proba(new), expected, atol=1e-6)
+
+
+def test_a_trained_network_is_left_in_eval_mode_without_hooks(
+    data: Dataset, tmp_path: Path
+) -> None:
+    model = tune(data, tmp_path, blocks="all", refit=True, device="cpu")
+    assert not any(part.training for part in model.network_.module.modules())
+    model.predict_proba(data.test.take([0]))
+    assert not any(part._forward_hooks for part in model.network_.module.modules())

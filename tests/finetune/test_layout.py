@@ -46,8 +46,9 @@ def test_batch_norm_finds_one_layout_and_the_same_gradients(name: str) -> None:
     before, plain = step(suffix, network.shape_at(at))
     assert before
     assert not all(before)  # else there is nothing to mend
-    keep_layout(suffix)
-    after, mended = step(suffix, network.shape_at(at))
+    with keep_layout(suffix):
+        after, mended = step(suffix, network.shape_at(at))
+    assert step(suffix, network.shape_at(at))[0] == before  # nothing stays behind
     assert len(after) == len(before)
     assert all(after)
     for ours, theirs in zip(mended, plain, strict=True):

@@ -10,7 +10,9 @@ from featbench.datasets import Dataset, load_dataset
 from featbench.errors import UsageError
 from featbench.extraction import extract
 from featbench.finetune import FineTuneClassifier, Schedule
+from featbench.finetune import _checkpoint as checkpoints
 from featbench.finetune._refit import first_epochs
+from featbench.finetune._trainer import Trainer
 from featbench.heads import create_head
 from featbench.networks import create_network
 from tests.conftest import make_photos
@@ -72,3 +74,58 @@ def test_without_selection_there_is_nothing_to_refit() -> None:
         Schedule(refit=True, select="last")
     with pytest.raises(UsageError, match="refit='yes'"):
         Schedule(refit="yes")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("course", [{"schedule": "cosine"}, {"schedule": "step", "step_epochs": 1}])
+def test_its_rates_begin_anew(data: Dataset, tmp_path: Path, course: dict[str, Any]) -> None:
+    options: dict[str, Any] = {"epochs": 3, "blocks": "all", "lr": 1e-4, **course}
+    model = tune(data, tmp_path, refit=True, **options)
+    assert model.best_epoch_ == 3  # so that the whole course is gone through again
+    plain = tune(together(data), tmp_path, select="last", **options)
+    expected = plain.predict_proba(data.test)
+    np.testing.assert_array_equal(model.predict_proba(data.test), expected)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_interrupted_it_goes_on_to_the_same_end(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0 if at_once else 60.0)
+    monkeypatch.setattr(checkpoints, "_SHARE", 0)
+    options: dict[str, Any] = {"blocks": 1, "epochs": 3, "refit": True, "dropout": 0.3,
+                               "augment": "flip+rotate:10", "schedule": "cosine"}  # fmt: skip
+    undisturbed = tune(data, tmp_path, **options)
+    assert undisturbed.best_epoch_ == 3
+    epochs: list[tuple[bool, int]] = []
+    whole = Trainer._epoch
+
+    def watched(self: Trainer, *arguments: Any) -> Any:
+        epochs.append((not arguments[3].refit, arguments[4]))
+        if epochs[-1] == (True, 3) and epochs.count((True, 3)) == 1:
+            raise KeyboardInterrupt
+        return whole(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "_epoch", watched)
+    with pytest.raises(KeyboardInterrupt):
+        tune(data, tmp_path, checkpoint=tmp_path / "kept", **options)
+    epochs.clear()
+    epochs.append((True, 3))
+    model = tune(data, tmp_path, checkpoint=tmp_path / "kept", **options)
+    assert [e for again, e in epochs[1:] if again] == [3]
+    assert [e for again, e in epochs[1:] if not again] == ([] if at_once else [1, 2, 3])
+    assert model.seconds_before_ > 0
+    expected = undisturbed.predict_proba(data.test)
+    np.testing.assert_array_equal(model.predict_proba(data.test), expected)
+
+
+def test_views_of_val_cost_what_they_take_and_no_more(data: Dataset, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"epochs": 1, "augment": "flip", "views": 2}
+    for number, blocks in enumerate((1, "all")):
+        chosen = tune(data, tmp_path / f"{number}a", blocks=blocks, **options)
+        model = tune(data, tmp_path / f"{number}b", blocks=blocks, refit=True, **options)
+        first, second = chosen.inputs_.costs, model.inputs_.costs
+        if blocks == 1:  # two views of each of val's images, and their own rows once more
+            assert second["rows_computed"] == first["rows_computed"] + 2 * 18
+            assert second["rows_cached"] == 18
+        assert model.inputs_.seconds_each > 0
+        assert len(model.inputs_.training or ()) == 54
