@@ -28,7 +28,8 @@ HOSTILE = [
     "a|b", "\\|", "| --- |", "**b** _i_ __u__ [l](javascript:x) ![i](x) ~~s~~ `c`", "# h", "1. x",
     "&lt;b&gt; &amp; &#60; R&D", "a_b __init__ _x", "two\nlines\r\nand\u2028more\x85 \x0b\x0c",
     "שלום עולם", "گربه‌ها", "ab\u202etxt.exe", "\u2067x", "naïve café Žluťoučký ő ß Łódź",
-    "日本語 🐱", "\x1b[2J\x1b]0;x\x07", "nul\x00", "e\u0301\u0316", " lead", "%s {0} {x}", "'quoted'", "",
+    "日本語 🐱", "\x1b[2J\x1b]0;x\x07", "nul\x00", "e\u0301\u0316", " lead", "%s {0} {x}",
+    "'quoted'", "",
 ]  # fmt: skip
 """Names of data sets, networks, recipes, settings and classes that somebody may have."""
 

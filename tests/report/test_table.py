@@ -160,9 +160,13 @@ def test_groups_are_sections_and_each_data_set_has_its_own_best(store: ResultSto
         save(store, 5, 100, fingerprint="abcdef00", n_per_class=5),
     ]  # fmt: skip
     table = make_table(store, runs)
-    assert [s.title for s in table.sections] == ["photos (f)", "other", "photos (abcdef)"]
+    assert [s.title for s in table.sections] == ["photos", "other", "photos (5 a class)"]
     assert [row.best for row in table.rows] == [False, True, True, False, True]
     assert "### other" in as_markdown(table)
+    split = save(store, 6, 100, fingerprint="fedcba01", n_per_class=5)
+    assert [s.title for s in make_table(store, [*runs, split]).sections] == [
+        "photos (f)", "other", "photos (abcdef)", "photos (fedcba)",
+    ]  # fmt: skip
     by_method = make_table(store, runs, group="head")
     assert [s.title for s in by_method.sections] == [
         "method: frozen + logreg", "method: frozen + knn",
