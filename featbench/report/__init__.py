@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from featbench.lazy import exporter
 
 if TYPE_CHECKING:
+    from featbench.report._columns import Column as Column
     from featbench.report._comparison import Compared as Compared
     from featbench.report._comparison import compare_results as compare_results
     from featbench.report._curves import Curve as Curve
@@ -13,37 +14,52 @@ if TYPE_CHECKING:
     from featbench.report._drawing import as_svg as as_svg
     from featbench.report._drawing import check_picture as check_picture
     from featbench.report._drawing import save_figure as save_figure
+    from featbench.report._formats import FOR_PROGRAMS as FOR_PROGRAMS
+    from featbench.report._formats import FORMATS as FORMATS
+    from featbench.report._formats import as_csv as as_csv
+    from featbench.report._formats import as_json as as_json
+    from featbench.report._html_table import as_html as as_html
+    from featbench.report._html_table import html_grid as html_grid
+    from featbench.report._latex import as_latex as as_latex
+    from featbench.report._markdown import as_markdown as as_markdown
     from featbench.report._names import label_of as label_of
     from featbench.report._names import labels_among as labels_among
     from featbench.report._names import method_name as method_name
     from featbench.report._page import write_report as write_report
+    from featbench.report._rows import Row as Row
     from featbench.report._sparsity_bars import draw_sparsity as draw_sparsity
     from featbench.report._sparsity_bars import sparsity_table as sparsity_table
-    from featbench.report._table import FORMATS as FORMATS
-    from featbench.report._table import as_csv as as_csv
-    from featbench.report._table import as_json as as_json
-    from featbench.report._table import as_markdown as as_markdown
-    from featbench.report._table import footnote as footnote
+    from featbench.report._table import Section as Section
+    from featbench.report._table import Table as Table
+    from featbench.report._table import make_table as make_table
 
 _HOMES = {
+    "Column": "_columns",
+    "Compared": "_comparison",
     "Curve": "_curves",
-    "FORMATS": "_table",
-    "as_csv": "_table",
-    "as_json": "_table",
-    "as_markdown": "_table",
+    "FORMATS": "_formats",
+    "FOR_PROGRAMS": "_formats",
+    "Row": "_rows",
+    "Section": "_table",
+    "Table": "_table",
+    "as_csv": "_formats",
+    "as_html": "_html_table",
+    "as_json": "_formats",
+    "as_latex": "_latex",
+    "as_markdown": "_markdown",
     "as_svg": "_drawing",
     "check_picture": "_drawing",
+    "compare_results": "_comparison",
     "curves_of": "_curves",
     "draw_curves": "_curves",
     "draw_sparsity": "_sparsity_bars",
-    "footnote": "_table",
+    "html_grid": "_html_table",
     "label_of": "_names",
     "labels_among": "_names",
+    "make_table": "_table",
     "method_name": "_names",
     "save_figure": "_drawing",
     "sparsity_table": "_sparsity_bars",
-    "Compared": "_comparison",
-    "compare_results": "_comparison",
     "write_report": "_page",
 }
 

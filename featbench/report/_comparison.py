@@ -1,7 +1,7 @@
 """Results become methods: the runs that differ by their seed alone are one, and are compared."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,12 @@ def method_key(result: Result) -> str:
 
 
 def compare_results(
-    store: ResultStore, results: Sequence[Result], *, alpha: float = 0.05, resamples: int = 10_000
+    store: ResultStore,
+    results: Sequence[Result],
+    *,
+    alpha: float = 0.05,
+    resamples: int = 10_000,
+    per_run: bool = False,
 ) -> list[Compared]:
     """Compare the methods of each data set by the predictions that their runs kept.
 
@@ -69,6 +74,8 @@ def compare_results(
         two recipes, say) the last counts.
     alpha, resamples
         As in ``featbench.statistics.compare``.
+    per_run : bool
+        Take every run for a method of its own, seeds apart.
 
     Returns
     -------
@@ -85,22 +92,29 @@ def compare_results(
         found
         for fingerprint in dict.fromkeys(r.fingerprint for r in done)
         if (found := _compare_one(store, [r for r in done if r.fingerprint == fingerprint],
-                                  alpha, resamples))
+                                  alpha, resamples, _run_key if per_run else method_key))
     ]  # fmt: skip
 
 
 def _compare_one(
-    store: ResultStore, results: Sequence[Result], alpha: float, resamples: int
+    store: ResultStore,
+    results: Sequence[Result],
+    alpha: float,
+    resamples: int,
+    key_of: Callable[[Result], str],
 ) -> Compared | None:
     by_method: dict[str, dict[int, tuple[Result, MethodRun]]] = {}
     missing = []
+    same = _Shared()
     for result in results:
         table = load_predictions(store, result)
         if table is None:
             missing.append(result)
             continue
-        run = MethodRun(result.seed, table.ids, table.labels, table.predicted, table.groups)
-        by_method.setdefault(method_key(result), {})[result.seed] = result, run
+        groups = None if table.groups is None else same.column(table.groups)
+        run = MethodRun(result.seed, same.column(table.ids), same.column(table.labels),
+                        same.words(table.predicted), groups)  # fmt: skip
+        by_method.setdefault(key_of(result), {})[result.seed] = result, run
     if not by_method:
         return None
     methods = [
@@ -114,6 +128,30 @@ def _compare_one(
         compare(methods, alpha=alpha, resamples=resamples),
         tuple(missing),
     )
+
+
+class _Shared:
+    """What many runs' predictions have in common is kept in memory once."""
+
+    def __init__(self) -> None:
+        self._columns: list[tuple[str, ...]] = []
+        self._words: dict[str, str] = {}
+
+    def column(self, values: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the column, or an equal one of before."""
+        for known in self._columns:
+            if known == values:
+                return known
+        self._columns.append(values)
+        return values
+
+    def words(self, values: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the column with each word one object."""
+        return tuple([self._words.setdefault(word, word) for word in values])
+
+
+def _run_key(result: Result) -> str:
+    return result.run_id
 
 
 def _name(runs: dict[int, tuple[Result, MethodRun]]) -> str:
