@@ -1,6 +1,7 @@
 """Commands that show what there is: table, report, results, networks, heads, datasets, init."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,23 +36,45 @@ def _store(folder: str | Path | None) -> "ResultStore":
 def table(
     results: options.ResultsFolder = None,
     recipe: options.Recipe = None,
-    format_: Annotated[str, Option("--format", help="md, csv or json.")] = "md",
+    format_: Annotated[
+        str, Option("--format", help="md, csv, json, latex (booktabs) or html.")
+    ] = "md",
+    columns: Annotated[
+        str | None,
+        Option(help="Which, by their names in JSON: method,test_accuracy,test_macro_f1,test_ece."),
+    ] = None,
+    rows: Annotated[
+        str | None, Option(help="Only rows where all of this holds: network=resnet50,head=svm-*.")
+    ] = None,
+    sort: Annotated[
+        str | None, Option(help="By this column; the highest first where more is better.")
+    ] = None,
+    group: Annotated[
+        str | None, Option(help="A section for each value of this column [default: dataset].")
+    ] = None,
+    per_run: Annotated[
+        bool, Option("--per-run", help="A row for each run; else its seeds are one row.")
+    ] = False,
     as_json: Annotated[bool, Option("--json", help="The same as --format json.")] = False,
 ) -> None:
-    """Print recorded results as one table."""
-    from featbench.report import FORMATS, footnote
+    """Print recorded results as one table: a row a method, compared by paired tests."""
+    from featbench.report import FOR_PROGRAMS, FORMATS, make_table
 
     format_ = "json" if as_json else format_
     if format_ not in FORMATS:
         raise UsageError(f"--format {format_}: expected {', '.join(FORMATS)}")
     store = _store(results)
     shown = [r for r in store.all() if recipe is None or r.recipe == recipe]
-    if format_ != "md":
-        print(FORMATS[format_](shown))
-    elif shown:
-        print(f"{FORMATS[format_](shown)}\n\n{footnote(shown)}")
-    else:
-        print(f"no results in {store.folder} yet: featbench fit --head svm-poly makes one")
+    if not shown and format_ not in FOR_PROGRAMS:
+        of = "" if recipe is None else f" of recipe {recipe}"
+        print(f"no results{of} in {store.folder} yet: featbench fit --head svm-poly makes one")
+        return
+    made = make_table(
+        store, shown, columns=columns, rows=rows, sort=sort, group=group, per_run=per_run
+    )
+    print(FORMATS[format_](made))
+    if format_ in FOR_PROGRAMS:
+        print("\n".join(made.notes), file=sys.stderr)
 
 
 @app.command()

@@ -243,8 +243,7 @@ def run_recipe(
 ) -> None:
     """Do every run of a recipe that is not finished yet, then print the table."""
     from featbench.experiments import Choice, load_recipe, parse_changes, settle
-    from featbench.report import as_json as results_json
-    from featbench.report import as_markdown, footnote, write_report
+    from featbench.report import as_markdown, make_table, write_report
 
     changes = parse_changes(set_ or [])
     plan = load_recipe(recipe, preset=preset, changes=changes, data=data, backbone=backbone)
@@ -267,9 +266,10 @@ def run_recipe(
         if not quiet or result.status != "ok":
             print(f"[{number}/{len(plan.runs)}] {one_line(result)}", file=sys.stderr)
     if as_json:
-        print(results_json(done))
+        print(json.dumps([result.model_dump() for result in done], indent=1))
     else:
-        print("\n\n".join(filter(None, (as_markdown(done), footnote(done), plan.note))))
+        table = as_markdown(make_table(session.store, done))
+        print("\n\n".join(filter(None, (table, plan.note))))
     if report_to is not None:
         page = write_report(session.store, report_to, recipe=plan.name)
         print(f"\nreport: {page}", file=sys.stderr if as_json else sys.stdout)

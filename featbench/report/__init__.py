@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from featbench.lazy import exporter
 
 if TYPE_CHECKING:
+    from featbench.report._columns import Column as Column
     from featbench.report._comparison import Compared as Compared
     from featbench.report._comparison import compare_results as compare_results
     from featbench.report._confusion import Confusion as Confusion
@@ -21,9 +22,17 @@ if TYPE_CHECKING:
     from featbench.report._embedding import draw_embedding as draw_embedding
     from featbench.report._embedding import plane_method as plane_method
     from featbench.report._embedding import project as project
+    from featbench.report._formats import FOR_PROGRAMS as FOR_PROGRAMS
+    from featbench.report._formats import FORMATS as FORMATS
+    from featbench.report._formats import as_csv as as_csv
+    from featbench.report._formats import as_json as as_json
+    from featbench.report._html_table import as_html as as_html
+    from featbench.report._html_table import html_grid as html_grid
     from featbench.report._image_sheets import draw_grid as draw_grid
     from featbench.report._image_sheets import draw_predictions as draw_predictions
     from featbench.report._image_sheets import draw_views as draw_views
+    from featbench.report._latex import as_latex as as_latex
+    from featbench.report._markdown import as_markdown as as_markdown
     from featbench.report._names import label_of as label_of
     from featbench.report._names import labels_among as labels_among
     from featbench.report._names import method_name as method_name
@@ -33,61 +42,68 @@ if TYPE_CHECKING:
     from featbench.report._reliability import draw_reliability as draw_reliability
     from featbench.report._reliability import reliability as reliability
     from featbench.report._reliability import reliability_lines as reliability_lines
+    from featbench.report._rows import Row as Row
     from featbench.report._sparsity_bars import draw_sparsity as draw_sparsity
     from featbench.report._sparsity_bars import sparsity_table as sparsity_table
     from featbench.report._speed import COSTS as COSTS
     from featbench.report._speed import draw_speed as draw_speed
-    from featbench.report._table import FORMATS as FORMATS
-    from featbench.report._table import as_csv as as_csv
-    from featbench.report._table import as_json as as_json
-    from featbench.report._table import as_markdown as as_markdown
-    from featbench.report._table import footnote as footnote
+    from featbench.report._table import Section as Section
+    from featbench.report._table import Table as Table
+    from featbench.report._table import make_table as make_table
     from featbench.report._wrong import Case as Case
     from featbench.report._wrong import cases_of as cases_of
     from featbench.report._wrong import open_images as open_images
     from featbench.report._wrong import reader_of as reader_of
 
 _HOMES = {
+    "COSTS": "_speed",
+    "Case": "_wrong",
+    "Column": "_columns",
+    "Compared": "_comparison",
     "Confusion": "_confusion",
+    "Curve": "_curves",
+    "FORMATS": "_formats",
+    "FOR_PROGRAMS": "_formats",
     "Mistake": "_confusion",
-    "confusion_of": "_confusion",
-    "draw_confusion": "_confusion",
+    "Plane": "_embedding",
     "Reliability": "_reliability",
     "ReliabilityLine": "_reliability",
-    "reliability": "_reliability",
-    "reliability_lines": "_reliability",
-    "plane_method": "_embedding",
-    "draw_reliability": "_reliability",
-    "COSTS": "_speed",
-    "draw_speed": "_speed",
-    "Case": "_wrong",
-    "cases_of": "_wrong",
-    "open_images": "_wrong",
-    "reader_of": "_wrong",
-    "draw_grid": "_image_sheets",
-    "draw_views": "_image_sheets",
-    "draw_predictions": "_image_sheets",
-    "Plane": "_embedding",
-    "project": "_embedding",
-    "draw_embedding": "_embedding",
-    "Curve": "_curves",
-    "FORMATS": "_table",
-    "as_csv": "_table",
-    "as_json": "_table",
-    "as_markdown": "_table",
+    "Row": "_rows",
+    "Section": "_table",
+    "Table": "_table",
+    "as_csv": "_formats",
+    "as_html": "_html_table",
+    "as_json": "_formats",
+    "as_latex": "_latex",
+    "as_markdown": "_markdown",
     "as_svg": "_drawing",
+    "cases_of": "_wrong",
     "check_picture": "_drawing",
+    "compare_results": "_comparison",
+    "confusion_of": "_confusion",
     "curves_of": "_curves",
+    "draw_confusion": "_confusion",
     "draw_curves": "_curves",
+    "draw_embedding": "_embedding",
+    "draw_grid": "_image_sheets",
+    "draw_predictions": "_image_sheets",
+    "draw_reliability": "_reliability",
     "draw_sparsity": "_sparsity_bars",
-    "footnote": "_table",
+    "draw_speed": "_speed",
+    "draw_views": "_image_sheets",
+    "html_grid": "_html_table",
     "label_of": "_names",
     "labels_among": "_names",
+    "make_table": "_table",
     "method_name": "_names",
+    "open_images": "_wrong",
+    "plane_method": "_embedding",
+    "project": "_embedding",
+    "reader_of": "_wrong",
+    "reliability": "_reliability",
+    "reliability_lines": "_reliability",
     "save_figure": "_drawing",
     "sparsity_table": "_sparsity_bars",
-    "Compared": "_comparison",
-    "compare_results": "_comparison",
     "write_report": "_page",
 }
 

@@ -1,7 +1,7 @@
 """Results become methods: the runs that differ by their seed alone are one, and are compared."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,12 @@ def method_key(result: Result) -> str:
 
 
 def compare_results(
-    store: ResultStore, results: Sequence[Result], *, alpha: float = 0.05, resamples: int = 10_000
+    store: ResultStore,
+    results: Sequence[Result],
+    *,
+    alpha: float = 0.05,
+    resamples: int = 10_000,
+    per_run: bool = False,
 ) -> list[Compared]:
     """Compare the methods of each data set by the predictions that their runs kept.
 
@@ -69,6 +74,8 @@ def compare_results(
         two recipes, say) the last counts.
     alpha, resamples
         As in ``featbench.statistics.compare``.
+    per_run : bool
+        Take every run for a method of its own, seeds apart.
 
     Returns
     -------
@@ -85,12 +92,16 @@ def compare_results(
         found
         for fingerprint in dict.fromkeys(r.fingerprint for r in done)
         if (found := _compare_one(store, [r for r in done if r.fingerprint == fingerprint],
-                                  alpha, resamples))
+                                  alpha, resamples, _run_key if per_run else method_key))
     ]  # fmt: skip
 
 
 def _compare_one(
-    store: ResultStore, results: Sequence[Result], alpha: float, resamples: int
+    store: ResultStore,
+    results: Sequence[Result],
+    alpha: float,
+    resamples: int,
+    key_of: Callable[[Result], str],
 ) -> Compared | None:
     by_method: dict[str, dict[int, tuple[Result, MethodRun]]] = {}
     missing = []
@@ -100,7 +111,7 @@ def _compare_one(
             missing.append(result)
             continue
         run = MethodRun(result.seed, table.ids, table.labels, table.predicted, table.groups)
-        by_method.setdefault(method_key(result), {})[result.seed] = result, run
+        by_method.setdefault(key_of(result), {})[result.seed] = result, run
     if not by_method:
         return None
     methods = [
@@ -114,6 +125,10 @@ def _compare_one(
         compare(methods, alpha=alpha, resamples=resamples),
         tuple(missing),
     )
+
+
+def _run_key(result: Result) -> str:
+    return result.run_id
 
 
 def _name(runs: dict[int, tuple[Result, MethodRun]]) -> str:

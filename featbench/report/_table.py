@@ -1,172 +1,253 @@
-"""The table: what was compared, how well it did, what it cost."""
+"""The table: what was compared, how well it did, what it cost; which rows, in what order."""
 
-import csv
-import io
-import json
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
 
-from featbench.experiments import Result
-from featbench.report._names import method_name
-from featbench.statistics import wilson_interval
-
-NONE = "–"
-
-
-def _percent(value: float | None) -> str:
-    return NONE if value is None else f"{100 * value:.1f}"
-
-
-def _count(value: int | None) -> str:
-    return NONE if value is None else f"{value:,}"
-
-
-def _interval(result: Result) -> str:
-    if result.test_accuracy is None:
-        return NONE
-    low, high = wilson_interval(result.test_accuracy, result.n_test)
-    return f"{100 * low:.1f} to {100 * high:.1f}"
+from featbench.errors import UsageError
+from featbench.experiments import Result, ResultStore
+from featbench.report._columns import (
+    COLUMNS,
+    FOR_PROGRAMS,
+    FOR_READERS,
+    NONE,
+    Column,
+    column_named,
+)
+from featbench.report._mean_ranks import with_ranks
+from featbench.report._rows import Row, of_data, rows_from, with_best
+from featbench.report._settings_apart import settings_apart
+from featbench.report._table_notes import footnote as footnote
+from featbench.report._table_notes import legend, notes_on
 
 
-def _given(result: Result) -> str:
-    given = {k: v for k, v in result.given.items() if k not in ("warm_start", "random_state")}
-    settings = ", ".join(f"{k}={v}" for k, v in given.items())
-    if not result.ledger:
-        return settings
-    return f"{settings or 'defaults'} (best of {len(result.ledger)})"
+@dataclass(frozen=True)
+class Section:
+    """Rows under one heading.
+
+    Parameters
+    ----------
+    title : str
+        Unescaped; empty where the table has one section.
+    rows : tuple of Row
+        In the order in which they are shown.
+    """
+
+    title: str
+    rows: tuple[Row, ...]
 
 
-def _log_loss(result: Result) -> str:
-    if result.test_log_loss is None:
-        return NONE
-    before = result.test_log_loss_uncalibrated
-    return f"{result.test_log_loss:.3f}" + ("" if before is None else f" (was {before:.3f})")
+@dataclass(frozen=True)
+class Table:
+    """Everything that any format needs; all text unescaped.
+
+    Parameters
+    ----------
+    columns : tuple of Column
+        For readers.
+    data_columns : tuple of Column
+        For programs.
+    sections : tuple of Section
+        At least one row in each.
+    notes : tuple of str
+        How it was compared, and what was left out, a sentence or two each.
+    legend : tuple of str
+        What the marks and headings mean to a reader.
+    """
+
+    columns: tuple[Column, ...]
+    data_columns: tuple[Column, ...]
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...]
+    legend: tuple[str, ...]
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows, section after section."""
+        return [row for section in self.sections for row in section.rows]
 
 
-def _extraction(result: Result) -> str:
-    """Return the time without the cache; none where a file held the features."""
-    from_file = result.cut == "classifier" and not result.rows_computed + result.rows_cached
-    return NONE if from_file else f"{result.extract_seconds_cold:.1f}"
+def make_table(
+    store: ResultStore,
+    results: Sequence[Result],
+    *,
+    columns: str | None = None,
+    rows: str | None = None,
+    sort: str | None = None,
+    group: str | None = None,
+    per_run: bool = False,
+) -> Table:
+    """Return the table of results: a row a method, its seeds together.
+
+    Methods are compared before rows are chosen: showing fewer of them makes no difference more
+    significant.
+
+    Parameters
+    ----------
+    store : ResultStore
+        Where the results are; each run's predictions are read once.
+    results : sequence of Result
+        What to show.
+    columns : str, optional
+        Names with commas between. Without, readers get those that tell something here, and
+        programs all.
+    rows : str, optional
+        Which rows, such as ``network=resnet50,head=svm-*``: all must hold, ``*`` and ``?`` stand
+        for any text, and upper case is as lower case.
+    sort : str, optional
+        A column: from the highest down where more is better, else from the lowest up; empty cells
+        last.
+    group : str, optional
+        A column: a section for each of its values. Without, one for each data set.
+    per_run : bool
+        A row for each run, compared as if each were a method.
+
+    Raises
+    ------
+    UsageError
+        When a column is unknown, or no row is left; as ``compare_results``.
+    """
+    chosen = [column_named(name.strip(), "--columns") for name in (columns or "").split(",")
+              if name.strip()]  # fmt: skip
+    order = None if sort is None else column_named(sort, "--sort")
+    by = COLUMNS["dataset"] if group is None else column_named(group, "--group")
+    found = rows_from(store, results, per_run=per_run)
+    ranked, rank_note = with_ranks(found.rows)
+    shown = with_best(_filtered(ranked, rows) if rows else ranked)
+    if order is not None:
+        shown = _sorted(shown, order)
+    sections = _sections(shown, by)
+    readers = chosen or _telling(shown, per_run)
+    if by.name != "dataset" and not chosen and len({row.data for row in shown}) > 1:
+        readers = [COLUMNS["dataset"], *readers]
+    if len(sections) > 1:
+        readers = [column for column in readers if column.name != by.name] or readers
+    programs = chosen or [COLUMNS[name] for name in FOR_PROGRAMS]
+    if group is not None and by.name not in [column.name for column in programs]:
+        programs = [by, *programs]
+    hidden = [] if chosen else _constant(shown, readers)
+    return Table(
+        tuple(readers),
+        tuple(programs),
+        sections,
+        (*notes_on(found, shown, hidden), *([rank_note] if rank_note else [])),
+        legend(shown, readers),
+    )
 
 
-def _published(result: Result) -> str:
-    if result.published_test_accuracy is None or result.test_accuracy is None:
-        return _percent(result.published_test_accuracy)
-    difference = 100 * (result.test_accuracy - result.published_test_accuracy)
-    return f"{_percent(result.published_test_accuracy)} ({difference:+.1f})"
+_TERM = re.compile(r"\s*(\w+)\s*=(.*)", re.DOTALL)
 
 
-COLUMNS: dict[str, Callable[[Result], str]] = {
-    "data": lambda r: r.dataset,
-    "network": lambda r: r.network,
-    "weights": lambda r: r.weights,
-    "trained from": lambda r: r.cut,
-    "method": method_name,
-    "settings": _given,
-    "seed": lambda r: str(r.seed),
-    "split seed": lambda r: str(r.split_seed),
-    "a class": lambda r: NONE if r.n_per_class is None else str(r.n_per_class),
-    "test %": lambda r: "failed" if r.status != "ok" else _percent(r.test_accuracy),
-    "95% interval": _interval,
-    "log-loss": _log_loss,
-    "train %": lambda r: _percent(r.train_accuracy),
-    "published %": _published,
-    "trainable": lambda r: _count(r.parameters_trainable),
-    "parameters": lambda r: _count(r.parameters_total),
-    "extract s": _extraction,
-    "fit s": lambda r: f"{r.fit_seconds:.1f}",
-    "images/s": lambda r: NONE if r.images_per_second is None else f"{r.images_per_second:.0f}",
-    "run": lambda r: r.run_id[:6],
-}
-"""Heading and text of each column; ``extract s`` is the time without the cache, for a network
-trained from the pixels that of decoding."""
-NUMERIC = (
-    "test %", "95% interval", "train %", "published %", "trainable", "parameters", "extract s",
-    "fit s", "images/s",
-)  # fmt: skip
-"""The columns that are aligned as numbers."""
+def _filtered(rows: Sequence[Row], wanted: str) -> list[Row]:
+    """Return the rows in which every term holds; a comma within a value is no end of it."""
+    left = list(rows)
+    for term in re.split(r",(?=\s*\w+\s*=)", wanted):
+        parts = _TERM.fullmatch(term)
+        if parts is None:
+            raise UsageError(f"--rows {term!r}: expected column=value, such as head=svm-*")
+        name, pattern = parts[1], parts[2].strip()
+        column = column_named(name, "--rows")
+        kept = [row for row in left if _meets(row, column, name, pattern)]
+        if not kept:
+            there = dict.fromkeys(_texts(row, column, name)[0] for row in left)
+            raise UsageError(f"--rows {term.strip()}: no row is left; {name} is one of: "
+                             f"{', '.join(list(there)[:12])}")  # fmt: skip
+        left = kept
+    return left
+
+
+def _meets(row: Row, column: Column, name: str, pattern: str) -> bool:
+    return any(
+        fnmatchcase(text.casefold(), _only_stars(pattern.casefold()))
+        for text in _texts(row, column, name)
+    )
+
+
+def _only_stars(pattern: str) -> str:
+    return pattern.replace("[", "[[]")  # a bracket in a name is a bracket
+
+
+def _texts(row: Row, column: Column, name: str) -> list[str]:
+    """Return what a term is held against: what programs get under that name, what readers see."""
+    values = column.values(row)
+    value = values.get(name, next(iter(values.values())))
+    return [*([] if value is None else [str(value)]), column.text(row)]
+
+
+def _sorted(rows: Sequence[Row], column: Column) -> list[Row]:
+    def key(row: Row) -> Any:
+        value = next(iter(column.values(row).values()))
+        if isinstance(value, dict | list):
+            return column.text(row).casefold()
+        return value.casefold() if isinstance(value, str) else value
+
+    full = [row for row in rows if key(row) not in (None, "")]
+    empty = [row for row in rows if key(row) in (None, "")]
+    if len({isinstance(key(row), str) for row in full}) > 1:
+        return sorted(full, key=lambda row: str(key(row))) + empty
+    return sorted(full, key=key, reverse=column.more_is_better) + empty
+
+
+def _sections(rows: Sequence[Row], by: Column) -> tuple[Section, ...]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(by.text(row), []).append(row)
+    if len(found) == 1:
+        return (Section("", tuple(rows)),)
+    title: Callable[[str], str] = str if by.name == "dataset" else lambda t: f"{by.heading}: {t}"
+    return tuple(Section(title(text), tuple(those)) for text, those in found.items())
+
+
+def _telling(rows: Sequence[Row], per_run: bool) -> list[Column]:
+    """Return the columns, of those for readers, that tell something here."""
+    names = ["seed" if per_run and name == "seeds" else name for name in FOR_READERS]
+    columns = [settings_apart(rows, per_run) if name == "settings" else COLUMNS[name]
+               for name in names]  # fmt: skip
+    return [column for column in columns if _tells(column, rows)]
+
+
+def _tells(column: Column, rows: Sequence[Row]) -> bool:
+    cells = [column.text(row) for row in rows]
+    if column.name in ("network", "weights"):
+        return len(rows) == 1 or len(_varying(column, rows)) > 1
+    if column.name in ("n_per_class", "split_seed", "precision", "seed"):
+        return any(len({column.text(row) for row in same}) > 1 for _, same in of_data(rows))
+    if column.name == "seeds":
+        return any(len(row.runs) > 1 for row in rows)
+    if column.name == "test_log_loss":  # where probabilities were asked for
+        return any("was" in cell for cell in cells)
+    if column.name in ("method", "test_accuracy"):
+        return True
+    return any(cell not in ("", NONE) for cell in cells)
+
+
+def _varying(column: Column, rows: Sequence[Row]) -> set[str]:
+    """Return a column's values, but for random weights: what a method is called says these."""
+    cells = {column.text(row) for row in rows}
+    return cells - {"random"} if column.name == "weights" and len(cells) > 1 else cells
+
+
+def _constant(rows: Sequence[Row], shown: Sequence[Column]) -> list[tuple[str, str]]:
+    """Return headings and values of the columns that are left out as one for all rows."""
+    left = [COLUMNS[name] for name in ("network", "weights") if COLUMNS[name] not in shown]
+    return [(column.heading, _one(column, rows)) for column in left if rows]
+
+
+def _one(column: Column, rows: Sequence[Row]) -> str:
+    """Return the one value of a column; of weights also that some are random."""
+    (value,) = _varying(column, rows)
+    mixed = len({column.text(row) for row in rows}) > 1
+    return f"{value} or random, as the method says" if mixed else value
+
+
+NUMERIC = tuple(column.heading for column in COLUMNS.values() if column.numeric)
+"""The headings of columns that are aligned as numbers."""
 
 
 def rows_of(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
-    """Return headings and rows as text, without columns that tell nothing here."""
-    columns = {name: [text(r) for r in results] for name, text in COLUMNS.items()}
-    shown = [name for name, cells in columns.items() if _tells(name, cells)]
-    return shown, [list(row) for row in zip(*(columns[name] for name in shown), strict=True)]
-
-
-def _tells(name: str, cells: Sequence[str]) -> bool:
-    if name in ("seed", "split seed", "a class"):
-        return len(set(cells)) > 1
-    if name == "log-loss":  # where probabilities were asked for
-        return any("was" in cell for cell in cells)
-    if name in ("settings", "published %", "images/s", "parameters"):
-        return any(cell not in ("", NONE) for cell in cells)
-    return True
-
-
-def as_markdown(results: Sequence[Result]) -> str:
-    """Return a Markdown table, aligned so that it can be read as it is."""
-    headings, rows = rows_of(results)
-    cells = [[_markdown_text(c) for c in row] for row in [headings, *rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
-    numeric = [heading in NUMERIC for heading in headings]
-    lines = [
-        "| " + " | ".join(c.rjust(w) if right else c.ljust(w)
-                          for c, w, right in zip(row, widths, numeric, strict=True)) + " |"
-        for row in cells
-    ]  # fmt: skip
-    rule = "|".join(
-        "-" * (w + 1) + (":" if right else "-") for w, right in zip(widths, numeric, strict=True)
-    )
-    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
-
-
-def _markdown_text(text: str) -> str:
-    """Keep a cell a cell: no pipe, line break or tag of its own."""
-    for old, new in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), ("\r", " "), ("\n", " ")):
-        text = text.replace(old, new)
-    return text
-
-
-def as_csv(results: Sequence[Result]) -> str:
-    """Return every field as CSV; text that a spreadsheet would run is quoted with '."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(Result.model_fields)
-    for result in results:
-        table.writerow([_csv_text(value) for value in result.model_dump().values()])
-    return text.getvalue().rstrip("\n")
-
-
-def _csv_text(value: object) -> object:
-    if isinstance(value, dict | list):
-        value = json.dumps(value)
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return "'" + value
-    return value
-
-
-def as_json(results: Sequence[Result]) -> str:
-    """Return every result as a JSON list."""
-    return json.dumps([result.model_dump() for result in results], indent=1)
-
-
-FORMATS: dict[str, Callable[[Sequence[Result]], str]] = {
-    "md": as_markdown,
-    "csv": as_csv,
-    "json": as_json,
-}
-
-
-def footnote(results: Sequence[Result]) -> str:
-    """Return what the intervals rest on, how often test splits were read, and what a rate is."""
-    lines = []
-    for fingerprint in dict.fromkeys(r.fingerprint for r in results if r.status == "ok"):
-        same = [r for r in results if r.fingerprint == fingerprint and r.status == "ok"]
-        lines.append(
-            f"{same[0].dataset}: {same[0].n_test} test images, read by {len(same)} "
-            f"run{'s' * (len(same) > 1)}; 95% Wilson intervals."
-        )
-    if any(r.images_per_second is not None for r in results):
-        lines.append("images/s: from file to label with nothing cached, as measured in the run "
-                     "(decoding, everything below the cut, what lies above it).")  # fmt: skip
-    return " ".join(lines)
+    """Return headings and cells of single runs, not compared: for the page."""
+    rows = [Row((result,), result.dataset) for result in results]
+    columns = [COLUMNS["dataset"], *_telling(rows, True)]
+    return [c.heading for c in columns], [[c.text(row) for c in columns] for row in rows]

@@ -1,0 +1,49 @@
+"""Methods that were measured on several data sets: their mean ranks, and how far these tell."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from featbench.report._comparison import method_key
+from featbench.report._rows import Row
+
+
+def with_ranks(rows: Sequence[Row]) -> tuple[list[Row], str]:
+    """Give each method that all of several data sets have its mean rank, and say what that tells.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Of any number of data sets.
+
+    Returns
+    -------
+    list of Row
+        The same; ``rank`` is set where two methods or more are on all of two data sets or more.
+    str
+        Friedman's test and the critical difference; empty where there are no ranks.
+    """
+    scores: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if not row.failed and row.accuracy is not None:
+            scores.setdefault(_key(row), {})[row.data] = row.accuracy
+    sets = list(dict.fromkeys(row.data for row in rows if not row.failed))
+    everywhere = [key for key, found in scores.items() if len(found) == len(sets)]
+    if len(sets) < 2 or len(everywhere) < 2:
+        return list(rows), ""
+    from featbench.statistics import critical_difference, friedman, mean_ranks
+
+    table = [[scores[key][data] for key in everywhere] for data in sets]
+    ranks = dict(zip(everywhere, mean_ranks(table).tolist(), strict=True))
+    apart = critical_difference(len(everywhere), len(sets))
+    note = (
+        f"rank: mean over {len(sets)} data sets of the {len(everywhere)} methods that all have; "
+        f"Friedman's test with Iman and Davenport's correction p = {friedman(table).p_f:.2g}; "
+        f"ranks less than {apart:.2f} apart are not told apart at 5% (Nemenyi)."
+    )
+    return [
+        replace(row, rank=ranks.get(_key(row)) if not row.failed else None) for row in rows
+    ], note
+
+
+def _key(row: Row) -> str:
+    return method_key(row.first.model_copy(update={"fingerprint": ""}))

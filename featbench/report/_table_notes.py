@@ -1,0 +1,116 @@
+"""What stands under a table: how methods were compared, what was left out, what marks mean."""
+
+from collections.abc import Sequence
+
+from featbench.experiments import Result
+from featbench.report._columns import Column
+from featbench.report._rows import Row, Rows
+
+
+def notes_on(found: Rows, shown: Sequence[Row], constant: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the sentences on data, tests and what is missing; unescaped.
+
+    Parameters
+    ----------
+    found : Rows
+        All rows, compared.
+    shown : sequence of Row
+        Those that are shown.
+    constant : sequence of (str, str)
+        Headings and values that all rows share and no column has.
+    """
+    notes = [_on_data(found, data) for data in dict.fromkeys(r.data for r in shown if not r.failed)]
+    notes += _on_tests(found, shown)
+    if constant:
+        notes.append("; ".join(f"{heading}: {value}" for heading, value in constant) + ".")
+    if len(shown) < len(found.rows) and any(row.standing for row in shown):
+        notes.append(f"{len(shown)} of {len(found.rows)} rows are shown; letters and p-values are "
+                     "of all.")  # fmt: skip
+    missing = sum(len(row.runs) for row in shown if row.standing is None and not row.failed)
+    if missing:
+        notes.append(f"{_runs(missing)} kept no predictions and {_were(missing)} not compared; "
+                     "such intervals are Wilson's.")  # fmt: skip
+    if found.unused:
+        notes.append(f"{_runs(len(found.unused))} {_were(len(found.unused))} left out: another one "
+                     "of the same method and seed is later, or has predictions.")  # fmt: skip
+    failed = [run for row in shown if row.failed for run in row.runs]
+    if failed:
+        notes.append(f"{_runs(len(failed))} failed: featbench results show "
+                     f"{failed[0].run_id[:6]} says why.")  # fmt: skip
+    return notes
+
+
+def legend(rows: Sequence[Row], columns: Sequence[Column]) -> tuple[str, ...]:
+    """Return what a reader has to know of marks and headings."""
+    names = {column.name for column in columns}
+    lines = []
+    if "test_accuracy" in names and len(rows) > 1:
+        tied = any(row.tied for row in rows)
+        lines.append("Bold: the best shown of its data set" + ("; italic: not told apart from it." if tied
+                                                         else "."))  # fmt: skip
+    if any(len(row.runs) > 1 for row in rows):
+        lines.append("±: standard deviation over seeds (n - 1).")
+    if "published_test_accuracy" in names:
+        sources = dict.fromkeys(row.first.published_source for row in rows)
+        told = ", ".join(source for source in sources if source)
+        lines.append("published %: the published figure, and ours less it, in points"
+                     + (f" ({told})." if told else "."))  # fmt: skip
+    meanings = {
+        "parameters": "trained/all: parameters trained, and of the whole network.",
+        "seconds": "time s: extraction with nothing cached (trained from the pixels: decoding) "
+                   "+ fit.",
+        "images_per_second": "images/s: from file to label with nothing cached, as measured in "
+                             "the run.",
+        "test_log_loss": "log-loss: in nats; was: before calibration.",
+        "test_ece": "ECE: expected calibration error, 15 bins.",
+    }  # fmt: skip
+    return (*lines, *(text for name, text in meanings.items() if name in names))
+
+
+def footnote(results: Sequence[Result]) -> str:
+    """Return what a table of single runs, not compared, rests on: for the page."""
+    lines = []
+    for fingerprint in dict.fromkeys(r.fingerprint for r in results if r.status == "ok"):
+        same = [r for r in results if r.fingerprint == fingerprint and r.status == "ok"]
+        lines.append(
+            f"{same[0].dataset}: {same[0].n_test:,} test images, read by {_runs(len(same))}; "
+            "95% Wilson intervals."
+        )
+    return " ".join(lines)
+
+
+def _on_data(found: Rows, data: str) -> str:
+    """Say how large a test split is, and how often it was read."""
+    runs = [run for row in found.rows if row.data == data and not row.failed for run in row.runs]
+    sizes = sorted({run.n_test for run in runs})
+    size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+    few = {run.n_per_class for run in runs}
+    most = (
+        f" (at most {next(iter(few))} images a class)" if len(few) == 1 and None not in few else ""
+    )
+    return f"{data}: {size} test images{most}, read by {_runs(len(runs))}."
+
+
+def _on_tests(found: Rows, shown: Sequence[Row]) -> list[str]:
+    """Return the comparisons' own notes; what is the same for all data sets, once."""
+    names = {run.run_id: row.data for row in shown for run in row.runs}
+    by_data: dict[str, tuple[str, ...]] = {}
+    for one in found.compared:
+        data = next((names[r.run_id] for runs in one.methods for r in runs if r.run_id in names),
+                    None)  # fmt: skip
+        if data is not None:
+            by_data[data] = one.comparison.notes
+    notes: list[str] = []
+    for note in dict.fromkeys(note for those in by_data.values() for note in those):
+        having = [data for data, those in by_data.items() if note in those]
+        everywhere = len(having) == len(by_data)
+        notes.append(note if everywhere else f"{', '.join(having)}: {note}")
+    return notes
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} run{'s' * (count != 1)}"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
