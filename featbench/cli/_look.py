@@ -82,11 +82,17 @@ def report(
     results: options.ResultsFolder = None,
     output: Annotated[Path, Option("-o", "--output", help="The HTML file.")] = Path("report.html"),
     recipe: options.Recipe = None,
+    data: Annotated[
+        str | None, Option(help="Where the images are now; default: where they were.")
+    ] = None,
+    cache: options.Cache = None,
 ) -> None:
-    """Write one self-contained HTML file: table, accuracy bars, training curves."""
+    """Write one self-contained HTML file: what came of the runs, in words, tables and pictures."""
+    from featbench.experiments import Choice, settle
     from featbench.report import write_report
 
-    print(write_report(_store(results), output, recipe=recipe))
+    folder = settle(Choice(cache=cache), remember=False).cache
+    print(write_report(_store(results), output, recipe=recipe, data=data, cache=folder))
 
 
 @app.command()

@@ -46,6 +46,7 @@ TensorBoard = Annotated[
     Option("--tensorboard", help="Also write each epoch of a training here (for TensorBoard)."),
 ]
 Recipe = Annotated[str | None, Option(help="Only this recipe's runs.")]
+Picture = Annotated[Path, Option("-o", "--output", help="A .png, .svg or .pdf file.")]
 Network = Annotated[str, typer.Argument(help="A network (featbench networks, or timm/NAME).")]
 ResultsFolder = Annotated[Path | None, typer.Argument(help="Folder of the results.")]
 Tune = Annotated[

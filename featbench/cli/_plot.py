@@ -26,7 +26,8 @@ app.add_typer(plot_app, name="plot")
 Runs = Annotated[list[str] | None, typer.Argument(help="Runs' ids, or how they begin.")]
 
 
-def _store(folder: str | None) -> "ResultStore":
+def store_in(folder: str | None) -> "ResultStore":
+    """Return the results in a folder; by default the project's."""
     from featbench.experiments import Choice, ResultStore, settle
 
     return ResultStore(settle(Choice(results=folder), remember=False).results)
@@ -38,9 +39,7 @@ def curves(
     recipe: Annotated[
         str | None, Option(help="All runs of this recipe that were trained in epochs.")
     ] = None,
-    output: Annotated[Path, Option("-o", "--output", help="A .png, .svg or .pdf file.")] = Path(
-        "curves.png"
-    ),
+    output: options.Picture = Path("curves.png"),
     results: options.Results = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -48,7 +47,7 @@ def curves(
     from featbench.report import check_picture, curves_of, draw_curves, save_figure
 
     check_picture(output)
-    store = _store(results)
+    store = store_in(results)
     asked = _asked_runs(store, runs or [], recipe)
     trained = [(r, h) for r in asked if (h := store.history(r)) is not None]
     without = [r for r in asked if all(r is not one for one, _ in trained)]
@@ -97,9 +96,7 @@ def sparsity(
     limit: options.Limit = None,
     split_seed: options.SplitSeed = 0,
     seed: options.Seed = None,
-    output: Annotated[Path, Option("-o", "--output", help="A .png, .svg or .pdf file.")] = Path(
-        "sparsity.png"
-    ),
+    output: options.Picture = Path("sparsity.png"),
     device: options.Device = "auto",
     results: options.Results = None,
     cache: options.Cache = None,
@@ -128,7 +125,7 @@ def sparsity(
         notice(f"{dataset.name}: {line}")
     use_index(dataset, chosen.cache)
     reporter = SILENT if quiet else ConsoleReporter()
-    store = _store(results)
+    store = store_in(results)
     named = _networks(store, runs or [], backbone or [], weights or ["default"], chosen.seed)
     found = {
         name: activation_sparsity(network, dataset, split=split, device=device, reporter=reporter)

@@ -271,7 +271,7 @@ def run_recipe(
         table = as_markdown(make_table(session.store, done))
         print("\n\n".join(filter(None, (table, plan.note))))
     if report_to is not None:
-        page = write_report(session.store, report_to, recipe=plan.name)
+        page = write_report(session.store, report_to, recipe=plan.name, cache=folders.cache)
         print(f"\nreport: {page}", file=sys.stderr if as_json else sys.stdout)
     warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
     failed = any(r.status != "ok" for r in done)

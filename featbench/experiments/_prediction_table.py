@@ -4,7 +4,7 @@ import csv
 from dataclasses import dataclass
 
 from featbench.errors import FeatbenchError
-from featbench.experiments._result import Result, ResultStore
+from featbench.experiments._result import UNCALIBRATED, Result, ResultStore
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class PredictionTable:
     groups : tuple of str, or None
         Which images belong together; None where the data set has no groups, or the file is of
         before they were kept.
+    uncalibrated : tuple of float, or None
+        What the confidences were before calibration; None where there was none.
     """
 
     ids: tuple[str, ...]
@@ -29,6 +31,7 @@ class PredictionTable:
     predicted: tuple[str, ...]
     confidences: tuple[float, ...] | None = None
     groups: tuple[str, ...] | None = None
+    uncalibrated: tuple[float, ...] | None = None
 
 
 def load_predictions(store: ResultStore, result: Result) -> PredictionTable | None:
@@ -56,8 +59,10 @@ def load_predictions(store: ResultStore, result: Result) -> PredictionTable | No
         ids, labels, predicted = columns["id"], columns["label"], columns["predicted"]
         chances = columns["confidence"]
         confidences = tuple(map(float, chances)) if all(chances) else None
+        before = columns.get(UNCALIBRATED)
+        uncalibrated = None if before is None else tuple(map(float, before))
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise FeatbenchError(
             f"{path}: is no table of predictions ({error}); remove its folder and run again"
         ) from error
-    return PredictionTable(ids, labels, predicted, confidences, columns.get("group"))
+    return PredictionTable(ids, labels, predicted, confidences, columns.get("group"), uncalibrated)

@@ -210,7 +210,7 @@ def remember_extraction(settled: Settled) -> None:
     settled : Settled
         What the extraction was of; the note lies in its cache.
     """
-    last = {"data": _absolute(settled.data), "backbone": settled.backbone,
+    last = {"data": whole_source(settled.data), "backbone": settled.backbone,
             "weights": None if settled.weights == "default" else settled.weights,
             "limit": settled.limit,
             "seed": settled.seed or None}  # fmt: skip
@@ -220,7 +220,8 @@ def remember_extraction(settled: Settled) -> None:
         return  # a read-only cache: the next command needs its options typed
 
 
-def _absolute(data: str) -> str:
+def whole_source(data: str) -> str:
+    """Return a data set's name as it is, and a path whole, for use from another folder."""
     is_path = data not in DATASETS and Path(data).expanduser().exists()
     return str(Path(data).expanduser().resolve()) if is_path else data
 

@@ -25,6 +25,8 @@ FROM_PIXELS = "pixels"
 """What a Result's ``cut`` says where everything trains."""
 FROZEN = "classifier"
 """What a Result's ``cut`` says where the whole backbone is frozen."""
+UNCALIBRATED = "confidence_uncalibrated"
+"""The column of predictions.csv that only a calibrated run has."""
 
 
 class Result(BaseModel):
@@ -44,6 +46,7 @@ class Result(BaseModel):
     ``cached``, once for each image, or ``plain``, on every batch; it is empty where nothing is
     frozen, and for heads. ``n_train`` counts images, ``n_copies`` the copies trained on beside
     them; ``preprocessing`` is what a trained network gets, its normalisation's numbers among it.
+    ``source`` is where the data lay: a name, or a whole path; it is no part of what a run is.
 
     ``images_per_second`` is what a prediction costs in use, from file to label with nothing cached:
     1 / (e + p). e is the seconds an image of what the prediction needs below the cut, decoding
@@ -63,6 +66,7 @@ class Result(BaseModel):
     run_id: str
     recipe: str = ""
     dataset: str
+    source: str = ""
     fingerprint: str = ""
     network: str
     weights: str
@@ -159,14 +163,18 @@ class Predictions:
     def as_csv(self, classes: Sequence[str], groups: Sequence[str] | None = None) -> str:
         """Return a table: id, label, predicted, confidence (empty without probabilities).
 
-        Where the data set has groups, each image's group is a column more.
+        What the confidence was before calibration, and each image's group, are columns more where
+        there are such.
         """
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         if any("\r" in name for name in (*self.ids, *classes, *(groups or ()))):
             # unless all is quoted, csv leaves a lone \r bare
             table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        table.writerow(["id", "label", "predicted", "confidence", *(["group"] if groups else [])])
+        before = self.uncalibrated
+        heading = ["id", "label", "predicted", "confidence"]
+        heading += [] if before is None else [UNCALIBRATED]
+        table.writerow([*heading, *(["group"] if groups else [])])
         for i, name in enumerate(self.ids):
             chance = None
             if self.probabilities is not None:
@@ -177,6 +185,7 @@ class Predictions:
                     classes[self.labels[i]],
                     classes[self.predicted[i]],
                     "" if chance is None else f"{chance:.6f}",
+                    *([] if before is None else [f"{before[i, self.predicted[i]]:.6f}"]),
                     *(groups[i : i + 1] if groups else []),
                 ]
             )

@@ -18,6 +18,7 @@ from featbench.experiments._metrics import measure
 from featbench.experiments._model import save_model
 from featbench.experiments._model_file import FOLDER as MODEL
 from featbench.experiments._outcome import Conditions, Outcome
+from featbench.experiments._project import whole_source
 from featbench.experiments._result import FROM_PIXELS, Result, ResultStore
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run, run_id
@@ -215,6 +216,7 @@ class Session:
         published = run.published or {}
         fields = {
             **identity,
+            "source": whole_source(run.source),
             "given": given,
             "n_train": len(splits["train"]),
             "n_val": len(splits.get("val", ())),

@@ -1,10 +1,13 @@
 """How every picture is drawn: palette, type, and the file that it becomes.
 
-Runs are told apart by colour and by marker, so a picture can be read in greyscale.
+Runs are told apart by colour and by marker, so a picture can be read in greyscale. matplotlib (from
+3.11 on) puts right-to-left text into its order; what joins such text with other text isolates it.
 """
 
 import functools
 import io
+import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -37,6 +40,8 @@ _STYLE: Any = {
     "svg.hashsalt": "featbench",
     "pdf.fonttype": 42,
 }
+_TAG = re.compile(r"<[^<>]*>")
+_ID = re.compile(r'(?<= id=")|(?<=url\(#)|(?<=href="#)')
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -57,17 +62,59 @@ def plain_number(value: float, position: int | None = None) -> str:
     return f"{value:g}"
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of so many inches, laid out so that nothing overlaps."""
-    return Figure(figsize=(width, height), layout="constrained")
+def new_figure(width: float, height: float, *, of_squares: bool = False) -> Figure:
+    """Return an empty figure of so many inches, laid out so that nothing overlaps.
+
+    Where its panels are to be square, or images, that is known before they are laid out.
+    """
+    return Figure(figsize=(width, height), layout="compressed" if of_squares else "constrained")
+
+
+def shorten(text: str, most: int) -> str:
+    """Return text on one line, its middle left out where it is longer than so many characters.
+
+    What no font can draw (control characters, bytes of a file's name that are no UTF-8) is �.
+    """
+    text = " ".join(text.split())
+    text = "".join("�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+    if len(text) <= most:
+        return text
+    head = (most - 1) // 2
+    return f"{text[: most - 1 - head]}…{text[len(text) - head :]}"
+
+
+def isolated(text: str) -> str:
+    """Return text that keeps its own direction inside a line that runs from left to right.
+
+    The marks are Unicode's isolates (UAX 9): without them a Hebrew name would turn round the
+    arrow and the name after it.
+    """
+    return f"\u200e\u2068{text}\u2069\u200e"
 
 
 @styled
-def as_svg(figure: Figure) -> str:
-    """Return a figure as an ``<svg>`` element, the same text for the same figure."""
+def as_svg(figure: Figure, name: str = "") -> str:
+    """Return a figure as an ``<svg>`` element, the same text for the same figure.
+
+    Parameters
+    ----------
+    figure : Figure
+        What to write.
+    name : str
+        Begins the ids in it, so that several can stand in one page.
+    """
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
-    return text.getvalue()[text.getvalue().index("<svg") :]
+    svg = _directed(text.getvalue())
+    if name:
+        svg = _TAG.sub(lambda tag: _ID.sub(rf"\g<0>{name}-", tag.group()), svg)
+    return svg[svg.index("<svg") :]
+
+
+def _directed(svg: str) -> str:
+    """Let each text run as its first letter does, as it does in the other formats."""
+    return svg.replace("<style type=\"text/css\">", "<style type=\"text/css\">"
+                       "text{unicode-bidi: plaintext}", 1)  # fmt: skip
 
 
 def check_picture(path: Path) -> None:
@@ -115,6 +162,9 @@ def save_figure(figure: Figure, path: Path) -> Path:
     undated = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     content = io.BytesIO()
     figure.savefig(content, format=kind, dpi=200, metadata=undated[kind], facecolor="white")
+    data = content.getvalue()
+    if kind == "svg":
+        data = _directed(data.decode()).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, content.getvalue())
+    write_whole(path, data)
     return path.resolve()

@@ -1,9 +1,14 @@
-"""The report: one HTML file that needs nothing else, with table, accuracy bars and curves."""
+"""The report: one HTML file that needs nothing else, and asks nothing of any network."""
 
+import base64
 import datetime
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -12,22 +17,47 @@ from featbench import __version__
 from featbench.errors import UsageError
 from featbench.experiments import Result, ResultStore
 from featbench.files import write_whole
-from featbench.report._curves import curves_of, draw_curves
-from featbench.report._drawing import as_svg
-from featbench.report._names import label_of
-from featbench.report._plots import accuracy_bars
-from featbench.report._table import NUMERIC, footnote, rows_of
+from featbench.report._escape import visible
+from featbench.report._html_table import html_grid
+from featbench.report._names import labels_among
+from featbench.report._page_pictures import Picture, pictures_of
+from featbench.report._page_wrong import WrongOnes, wrong_ones
+from featbench.report._rows import Row, of_data
+from featbench.report._summary import summary_of
+from featbench.report._table import Table, make_table
+
+_IMAGE_BYTES = 240_000
 
 
 @dataclass(frozen=True)
-class _Picture:
-    heading: str
-    svg: Markup
-    alt: str
-    caption: str
+class _Ledger:
+    """What was tried for one run: a heading, and a row a candidate (settings, score, seconds)."""
+
+    run: str
+    label: str
+    held_out: str
+    rows: list[tuple[str, float, float, str]]
 
 
-def write_report(store: ResultStore, path: Path, *, recipe: str | None = None) -> Path:
+@dataclass(frozen=True)
+class _Part:
+    """One data set's part of the page."""
+
+    anchor: str
+    name: str
+    pictures: list[Picture]
+    wrong: WrongOnes | None
+    ledgers: list[_Ledger]
+
+
+def write_report(
+    store: ResultStore,
+    path: Path,
+    *,
+    recipe: str | None = None,
+    data: str | None = None,
+    cache: str | Path = "cache",
+) -> Path:
     """Write the report of all results, or of one recipe's.
 
     Parameters
@@ -38,6 +68,10 @@ def write_report(store: ResultStore, path: Path, *, recipe: str | None = None) -
         The HTML file.
     recipe : str, optional
         Only this recipe's runs.
+    data : str, optional
+        Where the images of the wrong predictions are now; by default where each run found them.
+    cache : path
+        The feature store's folder, whose index knows unchanged files.
 
     Returns
     -------
@@ -47,7 +81,7 @@ def write_report(store: ResultStore, path: Path, *, recipe: str | None = None) -
     Raises
     ------
     UsageError
-        When there is no result to report.
+        When there is no result to report, or the file's name is a folder's.
     """
     results = [r for r in store.all() if recipe is None or r.recipe == recipe]
     if not results:
@@ -55,85 +89,111 @@ def write_report(store: ResultStore, path: Path, *, recipe: str | None = None) -
         raise UsageError(
             f"{store.folder}: no results{of}; featbench fit, finetune and run make them"
         )
-    done = [r for r in results if r.status == "ok"]
-    headings, rows = rows_of(done)
-    environment = Environment(
-        loader=PackageLoader("featbench.report"), autoescape=True, undefined=StrictUndefined
-    )
-    page = environment.get_template("report.html").render(
-        title=f"featbench: {recipe or ', '.join(dict.fromkeys(r.dataset for r in results))}",
-        made=f"{len(done)} runs, made {datetime.date.today()} by featbench {__version__}",
-        summary=_summary(done),
-        headings=headings,
-        numeric=NUMERIC,
-        rows=rows,
-        best=_best(done),
-        footnote=footnote(done),
-        pictures=_pictures(done, store),
-        failures=[r for r in results if r.status != "ok"],
-        provenance=_provenance(results),
-    )
     if path.is_dir():
         raise UsageError(f"-o {path}: is a folder; name a file in it, such as report.html")
+    done = [r for r in results if r.status == "ok"]
+    table = make_table(store, results)
+    by_data = {name: _ranked(rows) for name, rows in of_data(table.rows)}
+    parts = _parts({name: rows for name, rows in by_data.items() if rows}, store, data, str(cache))
+    style, script = (_text(f"report.{kind}") for kind in ("css", "js"))
+    page = _environment().get_template("report.html").render(
+        title=f"featbench: {recipe or ', '.join(dict.fromkeys(r.dataset for r in results))}",
+        made=f"{len(done)} finished runs; written {datetime.date.today()} by featbench "
+        f"{__version__}",
+        summary=[line for part in parts for line in summary_of(part.name, by_data[part.name])],
+        sections=_sections(table),
+        notes=(*table.notes, *table.legend),
+        parts=parts,
+        failures=[r for r in results if r.status != "ok"],
+        commands=list(dict.fromkeys(r.command for r in results if r.command)),
+        runs=_runs(done),
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, page.encode())
+    write_whole(path, page.encode("utf-8", "replace"))
     return path.resolve()
 
 
-def _best(results: Sequence[Result]) -> set[int]:
-    """Return the row of the highest test accuracy of each data set."""
-    best = set()
-    for dataset in dict.fromkeys(r.fingerprint for r in results):
-        rows = [i for i, r in enumerate(results) if r.fingerprint == dataset]
-        best.add(max(rows, key=lambda i: results[i].test_accuracy or 0.0))
-    return best
+def _text(name: str) -> str:
+    return (files("featbench.report") / "templates" / name).read_text(encoding="utf-8")
 
 
-def _summary(results: Sequence[Result]) -> list[str]:
-    lines = []
-    for row in sorted(_best(results)):
-        best = results[row]
-        same = [r for r in results if r.fingerprint == best.fingerprint]
-        frozen = [r for r in same if r.cut == "classifier" and r.weights != "random"]
-        line = (
-            f"{best.dataset}: the best of {len(same)} runs is {label_of(best)}, "
-            f"{100 * (best.test_accuracy or 0):.1f}% of {best.n_test} test images right."
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("featbench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_seen,
+    )
+
+
+def _seen(value: Any) -> Any:
+    """Let no control character or direction mark of somebody else's act in the page."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _ranked(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that have an accuracy, the best first."""
+    measured = [row for row in rows if not row.failed and row.accuracy is not None]
+    return sorted(measured, key=lambda row: -(row.accuracy or 0.0))
+
+
+def _sections(table: Table) -> list[tuple[str, Markup]]:
+    return [(s.title, Markup(html_grid(table.columns, s))) for s in table.sections]
+
+
+def _parts(
+    by_data: dict[str, list[Row]], store: ResultStore, data: str | None, cache: str
+) -> list[_Part]:
+    return [
+        _Part(
+            f"data{number}",
+            name,
+            pictures_of(rows, store, f"p{number}"),
+            wrong_ones(rows, store, data=data, cache=cache, room=_IMAGE_BYTES // len(by_data)),
+            _ledgers([run for row in rows for run in row.runs]),
         )
-        if frozen:
-            top = max(frozen, key=lambda r: r.test_accuracy or 0.0)
-            line += (
-                f" The best head on frozen pretrained features, {top.method}, reaches "
-                f"{100 * (top.test_accuracy or 0):.1f}%."
-            )
-        lines.append(line)
-    return lines
-
-
-def _pictures(results: Sequence[Result], store: ResultStore) -> list[_Picture]:
-    pictures = []
-    for dataset in dict.fromkeys(r.fingerprint for r in results):
-        same = [r for r in results if r.fingerprint == dataset]
-        name = same[0].dataset
-        values = "; ".join(f"{label_of(r)}: {100 * (r.test_accuracy or 0):.1f}%" for r in same)
-        pictures.append(_Picture(
-            f"Test accuracy on {name}", Markup(as_svg(accuracy_bars(same))), f"Bar chart. {values}",
-            "One bar a run, the best on top; a colour for each network and its weights.",
-        ))  # fmt: skip
-        trained = [(r, h) for r in same if (h := store.history(r)) is not None]
-        if trained:
-            curves = curves_of(trained)
-            pictures.append(_Picture(
-                f"Training curves on {name}", Markup(as_svg(draw_curves(curves))),
-                f"Loss and accuracy by epoch of {', '.join(c.label for c in curves)}",
-                "Training dashed, in training mode; validation solid; a ring around the epoch "
-                "whose weights were kept.",
-            ))  # fmt: skip
-    return pictures
-
-
-def _provenance(results: Sequence[Result]) -> list[str]:
-    lines = [r.command for r in results if r.command]
-    versions = [
-        " ".join(f"{k} {v}" for k, v in r.versions.items()) + f" on {r.device}" for r in results
+        for number, (name, rows) in enumerate(by_data.items())
     ]
-    return list(dict.fromkeys([*lines, *versions]))
+
+
+def _ledgers(runs: Sequence[Result]) -> list[_Ledger]:
+    """Return what was tried for each run whose settings were chosen, the best candidate first."""
+    chosen = [run for run in runs if run.ledger]
+    labels = labels_among(chosen) if chosen else []
+    ledgers = []
+    for run, label in zip(chosen, labels, strict=True):
+        tried = [candidate["settings"] for candidate in run.ledger]
+        varying = [k for k in tried[0] if any(t.get(k) != tried[0][k] for t in tried)]
+        rows = [
+            (", ".join(f"{k}={_short(c['settings'].get(k))}" for k in varying) or "defaults",
+             c["accuracy"], c["seconds"], c["problem"])
+            for c in sorted(run.ledger, key=lambda c: -(c["accuracy"] or 0.0))
+        ]  # fmt: skip
+        how = "; ".join(f"{k} {v}" for k, v in run.selection.items() if v is not None)
+        ledgers.append(_Ledger(run.run_id[:6], label, f"{how}; {run.n_val:,} images held out",
+                               rows))  # fmt: skip
+    return ledgers
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _runs(runs: Sequence[Result]) -> list[tuple[str, ...]]:
+    """Return where each run's numbers come from, a row a run."""
+    labels = labels_among(runs) if runs else []
+    return [
+        (
+            run.run_id[:6], label, run.fingerprint[:12], str(run.seed), run.device, run.precision,
+            run.engine, run.finished[:16].replace("T", " "),
+            " ".join(f"{name} {version}" for name, version in run.versions.items()),
+        )
+        for run, label in zip(runs, labels, strict=True)
+    ]  # fmt: skip

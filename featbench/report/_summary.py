@@ -1,0 +1,63 @@
+"""A report's first sentences: what won, by how much, and whether that can be told."""
+
+from collections.abc import Iterator, Sequence
+
+from featbench.experiments import FROZEN
+from featbench.report._columns import percent
+from featbench.report._names import label_of, method_name
+from featbench.report._rows import Row
+
+
+def summary_of(data: str, rows: Sequence[Row]) -> list[str]:
+    """Return what a data set's rows say, a sentence each; unescaped.
+
+    Parameters
+    ----------
+    data : str
+        What the data set is called.
+    rows : sequence of Row
+        Its methods, marked as ``with_best`` marks them.
+    """
+    ranked = sorted((r for r in rows if r.accuracy is not None), key=lambda r: -(r.accuracy or 0))
+    return list(_sentences(data, ranked)) if ranked else [f"{data}: no run has finished."]
+
+
+def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
+    best, *others = ranked
+    interval = best.interval
+    sure = (
+        ""
+        if interval is None
+        else (f" (95% interval {percent(interval.low)} to {percent(interval.high)})")
+    )
+    seeds = f", the mean of {len(best.runs)} seeds" if len(best.runs) > 1 else ""
+    of = f"the best of {len(ranked)} methods is" if others else "there is one method,"
+    yield (
+        f"{data}: {of} {label_of(best.first)}: {percent(best.accuracy)}% of "
+        f"{best.first.n_test:,} test images right{sure}{seeds}."
+    )
+    tied = [row for row in others if row.tied]
+    compared = [row for row in others if row.standing is not None]
+    if tied:
+        names = [label_of(row.first) for row in tied]
+        shown = "; ".join(names[:3]) + (f"; and {len(names) - 3} more" if len(names) > 3 else "")
+        yield f"The test images do not tell it apart from {shown}."
+    elif compared:
+        yield "It is told apart from every other method that was compared."
+    frozen = [r for r in ranked if r.first.cut == FROZEN and r.first.weights != "random"]
+    if frozen and frozen[0] is not best:
+        gain = 100 * ((best.accuracy or 0) - (frozen[0].accuracy or 0))
+        told = (
+            ""
+            if frozen[0].standing is None
+            else (", which may be chance" if frozen[0].tied else ", more than chance explains")
+        )
+        yield (
+            f"Training more of the network gains {gain:.1f} points over the best head on frozen "
+            f"features, {method_name(frozen[0].first)} ({percent(frozen[0].accuracy)}%){told}."
+        )
+    if best.first.test_ece is not None:
+        yield (
+            f"The best method's confidences are off by {100 * best.first.test_ece:.1f} points on "
+            "average (expected calibration error)."
+        )

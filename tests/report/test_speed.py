@@ -1,0 +1,51 @@
+"""Accuracy against cost: seeds are one method, the front is what no other one beats."""
+
+import pytest
+
+from featbench.errors import UsageError
+from featbench.report import draw_speed
+from featbench.report._speed import costed, pareto_front
+from tests.report.test_report import result
+
+
+def runs() -> list:
+    return [
+        result(1, images_per_second=100, test_accuracy=0.9),
+        result(2, images_per_second=300, test_accuracy=0.8, seed=1),
+        result(3, images_per_second=150, test_accuracy=0.7, method="knn"),
+        result(4, images_per_second=900, test_accuracy=0.5, network="cnn"),
+        result(5, images_per_second=900, test_accuracy=0.4, network="mlp"),
+        result(6, test_accuracy=1.0, network="no rate"),
+        result(7, status="failed", test_accuracy=None, images_per_second=9.0),
+    ]
+
+
+def test_the_front_both_ways() -> None:
+    methods = costed(runs(), "images_per_second")
+    assert [(m.accuracy, m.cost) for m in methods] == [
+        (pytest.approx(0.85), 200), (0.7, 150), (0.5, 900), (0.4, 900),
+    ]  # fmt: skip
+    front = pareto_front(methods, less_is_better=False)
+    assert [m.result.run_id[-1] for m in front] == ["1", "4"]
+    front = pareto_front(methods, less_is_better=True)
+    assert [m.result.run_id[-1] for m in front] == ["1", "3"]
+
+
+def test_numbers_of_close_points_do_not_cover_each_other_and_are_named_below() -> None:
+    close = [result(i, fit_seconds=1 + i / 500, test_accuracy=0.9 + i / 2000, network=f"n{i}")
+             for i in range(12)]  # fmt: skip
+    figure = draw_speed([*close, result(99, dataset="other", fingerprint="g")], "fit_seconds")
+    figure.draw_without_rendering()
+    first, second = figure.axes
+    boxes = [t.get_window_extent() for t in first.texts]
+    assert len(boxes) >= 4
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert "12  90.0%, 1 s: n0" in first.get_xlabel()
+    assert [a.get_title(loc="left") for a in (first, second)] == ["photos", "other"]
+
+
+def test_a_cost_that_nothing_has_is_told() -> None:
+    with pytest.raises(UsageError, match="no result has parameters_trainable"):
+        draw_speed([result()], "parameters_trainable")
+    with pytest.raises(UsageError, match="expected images_per_second, fit_seconds"):
+        draw_speed([result()], "money")
