@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Option
@@ -14,6 +14,9 @@ from featbench.cli._app import app
 from featbench.cli._console import one_line
 from featbench.cli._ending import finish, make_reporter, open_session, run_one, warn_skipped
 from featbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from featbench.experiments import Run, Session
 
 
 @app.command()
@@ -248,18 +251,14 @@ def run_recipe(
 
     changes = parse_changes(set_ or [])
     plan = load_recipe(recipe, preset=preset, changes=changes, data=data, backbone=backbone)
-    if dry_run and as_json:
-        print(json.dumps([run.as_dict() for run in plan.runs]))
-        return
-    if dry_run:
-        for number, run in enumerate(plan.runs, start=1):
-            print(f"{number:3}  {run.data} · {run.describe()}")
-        return
     folders = settle(Choice(cache=cache, results=results), remember=False)
     folders = replace(folders, said=())  # a recipe says its own data
     session = open_session(
         folders, device, quiet, activation_budget=activation_budget, tensorboard=tensorboard
     )
+    if dry_run:
+        _print_forecast(plan.runs, session, as_json)
+        return
     session.open_data(plan.runs)
     done = []
     for number, result in enumerate(session.run_all(plan.runs), start=1):
@@ -276,3 +275,14 @@ def run_recipe(
     warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
     failed = any(r.status != "ok" for r in done)
     finish(failed or any(r.n_skipped for r in done) or bool(session.problems))
+
+
+def _print_forecast(runs: list["Run"], session: "Session", as_json: bool) -> None:
+    from featbench.experiments import forecast
+
+    known = forecast(session, runs)
+    if as_json:
+        print(json.dumps([one.as_dict() for one in known]))
+        return
+    for number, one in enumerate(known, start=1):
+        print(f"{number:3}  {one.run.data} · {one.run.describe()}: {one.describe()}")

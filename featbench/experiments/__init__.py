@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from featbench.experiments._answers import Answers as Answers
     from featbench.experiments._feature_table import FeatureTable as FeatureTable
     from featbench.experiments._features_file import load_features as load_features
+    from featbench.experiments._forecast import Forecast as Forecast
+    from featbench.experiments._forecast import forecast as forecast
     from featbench.experiments._model import SavedModel as SavedModel
     from featbench.experiments._model import find_model as find_model
     from featbench.experiments._model import find_trained as find_trained
@@ -45,6 +47,7 @@ _HOMES = {
     "FROM_PIXELS": "_result",
     "FROZEN": "_result",
     "FeatureTable": "_feature_table",
+    "Forecast": "_forecast",
     "Plan": "_recipe",
     "PredictionTable": "_prediction_table",
     "Predictions": "_result",
@@ -59,6 +62,7 @@ _HOMES = {
     "find_model": "_model",
     "find_trained": "_model",
     "find_weights": "_model",
+    "forecast": "_forecast",
     "load_features": "_features_file",
     "load_model": "_model",
     "load_predictions": "_prediction_table",

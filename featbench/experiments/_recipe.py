@@ -5,85 +5,24 @@ import json
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any
 
 from featbench.errors import UsageError, did_you_mean
+from featbench.experiments._recipe_tables import (
+    OneOrMore,
+    Preset,
+    Published,
+    Recipe,
+    RunTable,
+    check_keys,
+    read_tables,
+)
 from featbench.experiments._run import Run
 from featbench.experiments._selection import Selection
 from featbench.experiments._stages import going_on
 from featbench.finetune import Schedule
 from featbench.heads import create_head, left_to_search
 from featbench.networks import check_network, is_small
-
-OneOrMore = str | list[str]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class RunTable(_Table):
-    """One ``[[run]]``: every list is an axis, ``name`` is what a later ``init_from`` calls it."""
-
-    data: OneOrMore | None = None
-    network: OneOrMore
-    weights: OneOrMore = "default"
-    head: OneOrMore | None = None
-    blocks: int | str | list[int | str] | None = None
-    warm_start: OneOrMore | None = None
-    name: str | None = None
-    init_from: str | None = None
-    set: dict[str, dict[str, Any]] = {}
-    train: dict[str, Any] = {}
-    seeds: list[int] | None = None
-    limit: int | list[int] | None = None
-    precision: OneOrMore | None = None
-    tune: int | str | None = None
-    folds: int | None = None
-    validation: float | None = None
-
-
-class Preset(_Table):
-    """One ``[preset.NAME]``: what it changes, in the recipe and in every run."""
-
-    data: OneOrMore | None = None
-    seeds: list[int] | None = None
-    limit: int | list[int] | None = None
-    tune: int | str | None = None
-    set: dict[str, dict[str, Any]] = {}
-    train: dict[str, Any] = {}
-
-
-class Published(_Table):
-    """One ``[[published]]``: a figure from a paper or report, for the runs that match."""
-
-    match: dict[str, Any]
-    test_accuracy: float = Field(ge=0, le=1)
-    source: str
-
-
-class Recipe(_Table):
-    """A whole recipe."""
-
-    tables: ClassVar[dict[str, type[_Table]]] = {
-        "run": RunTable, "preset": Preset, "published": Published,
-    }  # fmt: skip
-
-    title: str = ""
-    note: str = ""
-    data: OneOrMore = "digits"
-    seeds: list[int] = [0]
-    split_seed: int = 0
-    limit: int | list[int] | None = None
-    precision: OneOrMore = "float32"
-    tune: int | str = 0
-    folds: int | None = None
-    validation: float | None = None
-    run: list[RunTable] = Field(min_length=1)
-    preset: dict[str, Preset] = {}
-    published: list[Published] = []
 
 
 @dataclass(frozen=True)
@@ -148,9 +87,9 @@ def load_recipe(
     for dotted, value in (changes or {}).items():
         _change(content, dotted, value)
     try:
-        recipe = Recipe.model_validate(content)
-    except ValidationError as error:
-        raise UsageError(f"{path}: {_explain(error)}") from error
+        recipe = read_tables(content)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
     if preset is not None:
         if preset not in recipe.preset:
             raise UsageError(
@@ -228,21 +167,6 @@ def _change(content: dict[str, Any], dotted: str, value: Any) -> None:
         here[int(last) if isinstance(here, list) else last] = value
     except (IndexError, ValueError, AttributeError, TypeError) as error:
         raise UsageError(f"--set {dotted}: the recipe has no such place") from error
-
-
-def _explain(error: ValidationError) -> str:
-    """Say what is wrong with the first bad key, where it is, and which key is nearest."""
-    found = error.errors()
-    first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
-    place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
-    if first["type"] != "extra_forbidden":
-        return f"{place}: {first['msg']}"
-    holder = Recipe.tables.get(str(first["loc"][0]), Recipe) if len(first["loc"]) > 1 else Recipe
-    key = str(first["loc"][-1])
-    return (
-        f"unknown key {place}{did_you_mean(key, holder.model_fields)} "
-        f"Known: {', '.join(holder.model_fields)}"
-    )
 
 
 def _with_preset(recipe: Recipe, preset: Preset) -> Recipe:
@@ -351,11 +275,8 @@ def _axis(value: Any) -> list[Any]:
 def _grid(settings: dict[str, Any], where: str, known: Any) -> list[dict[str, Any]]:
     """Return every combination; an axis of a setting that is itself a list is a list of lists."""
     axes = []
+    check_keys(settings, known, where)
     for key, value in settings.items():
-        if key not in known:
-            raise UsageError(
-                f"unknown key {where}.{key}{did_you_mean(key, known)} Known: {', '.join(known)}"
-            )
         is_list = isinstance(known[key], tuple | list)
         plain = not isinstance(value, list) or (
             is_list and not any(isinstance(v, list) for v in value)

@@ -11,9 +11,10 @@ from typing import Any
 
 from featbench.datasets import Dataset, load_dataset, use_index
 from featbench.errors import FeatbenchError, UsageError
-from featbench.experiments._feature_table import NETWORK, WEIGHTS, FeatureTable
+from featbench.experiments._feature_table import FeatureTable
 from featbench.experiments._features_file import load_features
 from featbench.experiments._fit_head import fit_head
+from featbench.experiments._identity import Identity, asked, failed_id
 from featbench.experiments._metrics import measure
 from featbench.experiments._model import save_model
 from featbench.experiments._model_file import FOLDER as MODEL
@@ -69,7 +70,7 @@ class Session:
         tensorboard: str | Path | None = None,
         reporter: Reporter = SILENT,
     ) -> None:
-        self.store = ResultStore(Path(results))
+        self.store, self.cache = ResultStore(Path(results)), Path(cache)
         self.skipped: dict[str, str] = {}
         self.problems: dict[str, None] = {}
         self._conditions = Conditions(
@@ -78,6 +79,7 @@ class Session:
         )  # fmt: skip
         self._command, self._reporter = command, reporter
         self._datasets: dict[tuple[Any, ...], Dataset] = {}
+        self._known_data: set[int] = set()
         self._network: tuple[tuple[Any, ...], Network] | None = None
         self._features: tuple[tuple[Any, ...], Features] | None = None
         self._start_of: tuple[tuple[Any, ...], Start] | None = None
@@ -86,21 +88,27 @@ class Session:
 
     def dataset(self, run: Run) -> Dataset:
         """Open the run's data set, or table of features; say once what was decided about it."""
-        names = tuple(sorted(run.columns.items()))
-        key = (run.data, run.features, names, run.limit, run.split_seed)
-        if key not in self._datasets:
-            dataset = self._open(run)
-            for line in (*dataset.notices, *dataset.problems):
-                self._reporter.say(f"{dataset.name}: {line}")
-            use_index(dataset, self._conditions.cache)
+        dataset, is_known = self.opened(run), self._known_data
+        if id(dataset) not in is_known:
+            is_known.add(id(dataset))
+            use_index(dataset, self.cache)
             if leaked := len(set(dataset.train.digests) & set(dataset.test.digests)):
                 self._reporter.say(
                     f"{dataset.name}: train and test share {leaked} {dataset.item}s: test accuracy "
                     f"is too high{'' if run.features else '; see featbench data check'}"
                 )
             self.problems |= dict.fromkeys(dataset.problems)
-            self._datasets[key] = dataset
-        run.check_classes(self._datasets[key])
+        run.check_classes(dataset)
+        return dataset
+
+    def opened(self, run: Run) -> Dataset:
+        """Open the run's data set, and read none of its images yet."""
+        names = tuple(sorted(run.columns.items()))
+        key = (run.data, run.features, names, run.limit, run.split_seed)
+        if key not in self._datasets:
+            dataset = self._datasets[key] = self._open(run)
+            for line in (*dataset.notices, *dataset.problems):
+                self._reporter.say(f"{dataset.name}: {line}")
         return self._datasets[key]
 
     @staticmethod
@@ -156,6 +164,33 @@ class Session:
         hit = self._features[1]
         return replace(hit, seconds=0.0, rows_computed=0, rows_cached=hit.rows_total)
 
+    def identify(self, run: Run, settings: dict[str, Any] | None = None) -> Identity:
+        """Return what a run is, by its data's content and its network's weights.
+
+        Parameters
+        ----------
+        run : Run
+            One that it goes on from is done first, unless that is finished.
+        settings : dict, optional
+            All of its settings, where they are known.
+        """
+        settled = run.settle_settings()[0] if settings is None else settings
+        dataset = self.dataset(run)
+        origin, weights_sha256 = self._origin(run, dataset)
+        fields: dict[str, Any] = {
+            **asked(run),
+            "dataset": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            **origin,
+            "settings": settled,
+        }
+        if run.init_from is not None:
+            start = self._start(run)
+            start.check_classes(dataset.classes, dataset.name)
+            fields["init_from"], weights_sha256 = list(start.chain), start.sha256
+        name = self._ids[run.key] = run_id(fields, weights_sha256)
+        return Identity(name, fields, dataset)
+
     def open_data(self, runs: Iterable[Run]) -> None:
         """Open every data set that runs will need; raises UsageError before any work is done."""
         for run in runs:
@@ -177,20 +212,8 @@ class Session:
             When something in the run cannot be done.
         """
         settings, given = run.settle_settings()  # first: a misspelt head is found before any work
-        dataset = self.dataset(run)
-        origin, weights_sha256 = self._origin(run, dataset)
-        identity: dict[str, Any] = {
-            **self._asked(run),
-            "dataset": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            **origin,
-            "settings": settings,
-        }
-        if run.init_from is not None:
-            start = self._start(run)
-            start.check_classes(dataset.classes, dataset.name)
-            identity["init_from"], weights_sha256 = list(start.chain), start.sha256
-        name = self._ids[run.key] = run_id(identity, weights_sha256)
+        found = self.identify(run, settings)
+        name, dataset = found.run_id, found.dataset
         known = self.store.find(name)
         if known is not None and known.approximate and not again:
             self._reporter.say(f"run {name} was approximate ({known.approximate}): done again, "
@@ -211,7 +234,7 @@ class Session:
             metrics |= measure(predictions, split)
         published = run.published or {}
         fields = {
-            **identity,
+            **found.fields,
             "given": given,
             "n_train": len(splits["train"]),
             "n_val": len(splits.get("val", ())),
@@ -231,7 +254,7 @@ class Session:
         self.store.save(result, table, outcome.history, outcome.skipped)
         self._failures.pop(run.key, None)
         shutil.rmtree(self.store.folder / name / CHECKPOINT, ignore_errors=True)
-        self.store.discard(run_id(self._asked(run), ""))  # an earlier failure of the same run
+        self.store.discard(failed_id(run))  # an earlier failure of the same run
         return result
 
     def _train(self, run: Run, dataset: Dataset, name: str, again: bool) -> Outcome:
@@ -272,9 +295,8 @@ class Session:
             str(error) if isinstance(error, FeatbenchError) else f"{type(error).__name__}: {error}"
         )
         self._failures[run.key] = text
-        asked = self._asked(run)
         result = Result(
-            run_id=run_id(asked, ""), **asked, status="failed", error=text, **self._provenance()
+            run_id=failed_id(run), **asked(run), status="failed", error=text, **self._provenance()
         )
         self.store.save(result)
         return result
@@ -294,28 +316,6 @@ class Session:
             return Rows.of_table(dataset)
         network = self.network(run)
         return Rows.of_network(self.features(dataset, network, run.precision), network)
-
-    @classmethod
-    def _asked(cls, run: Run) -> dict[str, Any]:
-        """Return the identity fields as far as they are known before anything is opened."""
-        before = run.init_from
-        if isinstance(before, Run):
-            before = run_id(cls._asked(before), "")
-        return {
-            **({} if before is None else {"init_from": [before]}),
-            "recipe": run.recipe,
-            "dataset": Path(run.source).stem,
-            "network": run.network or NETWORK,
-            "weights": run.weights if run.network else WEIGHTS,
-            "cut": "classifier" if run.head else str(run.blocks),
-            "method": run.method,
-            "settings": run.asked_settings,
-            "selection": run.selection.describe(),
-            "seed": run.seed,
-            "split_seed": run.split_seed,
-            "n_per_class": run.limit,
-            "precision": run.precision if run.uses_frozen_values else "float32",
-        }
 
     def _provenance(self) -> dict[str, Any]:
         return {
