@@ -16,7 +16,7 @@ from featbench.cli._ending import finish, make_reporter, open_session, run_one, 
 from featbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from featbench.experiments import Run, Session
+    from featbench.experiments import Result, Run, Session
 
 
 @app.command()
@@ -233,7 +233,12 @@ def run_recipe(
         str | None, Option(help="In place of every pretrained network of the recipe.")
     ] = None,
     activation_budget: options.ActivationBudget = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Print the runs, do none.")] = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Print the runs, what is finished and cached; do none.")
+    ] = False,
+    jobs: Annotated[
+        int, Option(min=1, help="So many runs at once, each with its share of cores and memory.")
+    ] = 1,
     report_to: Annotated[
         Path | None, Option("--report", help="Also write the HTML report here.")
     ] = None,
@@ -245,7 +250,7 @@ def run_recipe(
     as_json: options.Json = False,
 ) -> None:
     """Do every run of a recipe that is not finished yet, then print the table."""
-    from featbench.experiments import Choice, load_recipe, parse_changes, settle
+    from featbench.experiments import Choice, carry_out, load_recipe, parse_changes, settle
     from featbench.report import as_json as results_json
     from featbench.report import as_markdown, footnote, write_report
 
@@ -259,12 +264,12 @@ def run_recipe(
     if dry_run:
         _print_forecast(plan.runs, session, as_json)
         return
-    session.open_data(plan.runs)
-    done = []
-    for number, result in enumerate(session.run_all(plan.runs), start=1):
-        done.append(result)
+    ended: dict[str, Result] = {}
+    for run, result in carry_out(session, plan.runs, jobs=jobs):
+        ended[run.key] = result
         if not quiet or result.status != "ok":
-            print(f"[{number}/{len(plan.runs)}] {one_line(result)}", file=sys.stderr)
+            print(f"[{len(ended)}/{len(plan.runs)}] {one_line(result)}", file=sys.stderr)
+    done = [ended[run.key] for run in plan.runs]  # as the recipe has them
     if as_json:
         print(results_json(done))
     else:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from featbench.experiments._result import load_results as load_results
     from featbench.experiments._run import Run as Run
     from featbench.experiments._run_network import network_of as network_of
+    from featbench.experiments._runner import carry_out as carry_out
     from featbench.experiments._selection import Selection as Selection
     from featbench.experiments._session import Session as Session
     from featbench.experiments._trained_model import TrainedModel as TrainedModel
@@ -59,6 +60,7 @@ _HOMES = {
     "Session": "_session",
     "Settled": "_project",
     "TrainedModel": "_trained_model",
+    "carry_out": "_runner",
     "find_model": "_model",
     "find_trained": "_model",
     "find_weights": "_model",

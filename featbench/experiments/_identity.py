@@ -7,6 +7,7 @@ from typing import Any
 from featbench.datasets import Dataset
 from featbench.experiments._feature_table import NETWORK, WEIGHTS
 from featbench.experiments._run import Run, run_id
+from featbench.networks import FEATURES
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def asked(run: Run) -> dict[str, Any]:
         before = failed_id(before)
     return {
         **({} if before is None else {"init_from": [before]}),
+        **({} if run.layer == FEATURES else {"layer": run.layer}),
         "recipe": run.recipe,
         "dataset": Path(run.source).stem,
         "network": run.network or NETWORK,

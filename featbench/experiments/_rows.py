@@ -6,7 +6,7 @@ from typing import Any
 from featbench.datasets import Dataset
 from featbench.experiments._feature_table import FeatureTable
 from featbench.extraction import Features, FeatureSplit
-from featbench.networks import Network, weight_count
+from featbench.networks import FEATURES, Network, weight_count
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Rows:
             "engine": features.engine,
         }
         backbone = weight_count(network.module) - (weight_count(classifier) if classifier else 0)
+        if features.spec.layer != FEATURES:
+            backbone = weight_count(network.taps([features.spec.layer]))
         return cls(features.dataset, features.splits, backbone, costs, features.skipped)
 
     @classmethod

@@ -12,7 +12,7 @@ from featbench.experiments._selection import Selection
 from featbench.extraction import PRECISIONS
 from featbench.finetune import Schedule
 from featbench.heads import Head, create_head, search_space
-from featbench.networks import check_network
+from featbench.networks import FEATURES, check_network
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Run:
     columns : dict of str to str
         What the file calls ``X``, ``y``, ``split`` and ``id``, as ``load_features`` takes them.
     head : str, optional
-        A registered head: the cut is at the features.
+        A registered head: the cut is at the features, or at ``layer``.
     blocks : int or str, optional
         As in ``FineTuneClassifier``.
     settings : dict
@@ -44,6 +44,8 @@ class Run:
     init_from : str or Run, optional
         How a finished run's id begins, or the run itself: training goes on from its weights,
         classifier included (staged training), in place of ``weights``.
+    layer : str
+        The place of the network whose values, averaged over positions, a head is fitted on.
     seed, split_seed : int
         For training, and for splits.
     limit : int, optional
@@ -76,6 +78,7 @@ class Run:
     columns: dict[str, str] = field(default_factory=dict)
     warm_start_settings: dict[str, Any] = field(default_factory=dict)
     init_from: "str | Run | None" = None
+    layer: str = FEATURES
 
     def __post_init__(self) -> None:
         if ":" in self.network:  # options: one spelling, so one run id
@@ -95,7 +98,8 @@ class Run:
             raise UsageError("warm_start goes with blocks: a head is fitted from nothing")
         if self.warm_start_settings and self.warm_start is None:
             raise UsageError("settings of a warm start's head need a warm_start")
-
+        if self.layer != FEATURES and (self.head is None or self.features is not None):
+            raise UsageError(f"layer {self.layer!r}: goes with a head on a network's values")
         if self.init_from is not None and self.blocks is None:
             raise UsageError("init_from goes with blocks; a head takes a run's network by "
                              "weights = \"run:ID\"")  # fmt: skip

@@ -5,7 +5,6 @@ import functools
 import importlib.metadata
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from featbench.datasets import Dataset, load_dataset, use_index
 from featbench.errors import FeatbenchError, UsageError
 from featbench.experiments._feature_table import FeatureTable
 from featbench.experiments._features_file import load_features
+from featbench.experiments._features_in_hand import FeaturesInHand
 from featbench.experiments._fit_head import fit_head
 from featbench.experiments._identity import Identity, asked, failed_id
 from featbench.experiments._metrics import measure
@@ -26,7 +26,9 @@ from featbench.experiments._start import Start, start_of
 from featbench.experiments._tensorboard import TensorBoard
 from featbench.experiments._train import train
 from featbench.experiments._trained_model import save_trained
-from featbench.extraction import Features, choose_device, extract
+from featbench.extraction import choose_device
+from featbench.finetune import DecodedSplits
+from featbench.heads import SharedProducts
 from featbench.machine import peak_memory_mb
 from featbench.networks import Network, create_network, is_weights_file
 from featbench.progress import SILENT, Reporter
@@ -70,6 +72,11 @@ class Session:
         tensorboard: str | Path | None = None,
         reporter: Reporter = SILENT,
     ) -> None:
+        self.options = {
+            "cache": str(cache), "results": str(results), "device": device, "strict": strict,
+            "memory": memory, "activation_budget": activation_budget, "command": command,
+            "tensorboard": None if tensorboard is None else str(tensorboard),
+        }  # fmt: skip
         self.store, self.cache = ResultStore(Path(results)), Path(cache)
         self.skipped: dict[str, str] = {}
         self.problems: dict[str, None] = {}
@@ -77,11 +84,13 @@ class Session:
             str(cache), device, strict, memory, activation_budget, reporter,
             None if tensorboard is None else TensorBoard(tensorboard),
         )  # fmt: skip
-        self._command, self._reporter = command, reporter
+        self._command, self.reporter = command, reporter
         self._datasets: dict[tuple[Any, ...], Dataset] = {}
         self._known_data: set[int] = set()
         self._network: tuple[tuple[Any, ...], Network] | None = None
-        self._features: tuple[tuple[Any, ...], Features] | None = None
+        self._features = FeaturesInHand(self._conditions, self.store.folder)
+        self._products, self._pixels = SharedProducts(), DecodedSplits()
+        self._data_now: Dataset | None = None
         self._start_of: tuple[tuple[Any, ...], Start] | None = None
         self._ids: dict[str, str] = {}
         self._failures: dict[str, str] = {}
@@ -93,7 +102,7 @@ class Session:
             is_known.add(id(dataset))
             use_index(dataset, self.cache)
             if leaked := len(set(dataset.train.digests) & set(dataset.test.digests)):
-                self._reporter.say(
+                self.reporter.say(
                     f"{dataset.name}: train and test share {leaked} {dataset.item}s: test accuracy "
                     f"is too high{'' if run.features else '; see featbench data check'}"
                 )
@@ -108,7 +117,7 @@ class Session:
         if key not in self._datasets:
             dataset = self._datasets[key] = self._open(run)
             for line in (*dataset.notices, *dataset.problems):
-                self._reporter.say(f"{dataset.name}: {line}")
+                self.reporter.say(f"{dataset.name}: {line}")
         return self._datasets[key]
 
     @staticmethod
@@ -145,25 +154,6 @@ class Session:
             self._start_of = key, start_of(run, key[1], self.store)
         return self._start_of[1]
 
-    def features(self, dataset: Dataset, network: Network, precision: str) -> Features:
-        """Return the data set's features; those asked for last are kept."""
-        splits = tuple(dataset.splits)
-        key = (dataset.fingerprint, splits, network.name, network.sha256, precision)
-        if self._features is None or self._features[0] != key:
-            found = extract(
-                dataset,
-                network,
-                precision=precision,
-                cache=self._conditions.cache,
-                device=self._conditions.device,
-                strict=self._conditions.strict,
-                reporter=self._reporter,
-            )
-            self._features = key, found
-            return found
-        hit = self._features[1]
-        return replace(hit, seconds=0.0, rows_computed=0, rows_cached=hit.rows_total)
-
     def identify(self, run: Run, settings: dict[str, Any] | None = None) -> Identity:
         """Return what a run is, by its data's content and its network's weights.
 
@@ -193,8 +183,10 @@ class Session:
 
     def open_data(self, runs: Iterable[Run]) -> None:
         """Open every data set that runs will need; raises UsageError before any work is done."""
+        runs = list(runs)
         for run in runs:
             self.dataset(run)
+        self._features.expect(runs)
 
     def run(self, run: Run, *, again: bool = False) -> Result:
         """Carry out one run and record it, unless it is recorded already.
@@ -214,15 +206,14 @@ class Session:
         settings, given = run.settle_settings()  # first: a misspelt head is found before any work
         found = self.identify(run, settings)
         name, dataset = found.run_id, found.dataset
-        known = self.store.find(name)
-        if known is not None and known.approximate and not again:
-            self._reporter.say(f"run {name} was approximate ({known.approximate}): done again, "
-                               "exactly where memory allows it now")  # fmt: skip
-        elif known is not None and not again:
-            self._reporter.say(f"run {name} is finished already: nothing to do")
+        if not again and (known := self._settled(name)) is not None:
+            self.reporter.say(f"run {name} is finished already: nothing to do")
             return known
+        self._share_on(dataset)
         if run.head:
-            outcome = fit_head(run, settings, self._rows(run, dataset), self._conditions)
+            rows = self._rows(run, dataset)
+            with self._products.in_use():
+                outcome = fit_head(run, settings, rows, self._conditions)
         else:
             outcome = self._train(run, dataset, name, again)
         self.skipped |= dict(outcome.skipped)
@@ -257,30 +248,56 @@ class Session:
         self.store.discard(failed_id(run))  # an earlier failure of the same run
         return result
 
+    def _settled(self, name: str) -> Result | None:
+        """Return a run's result, unless there is none that can stay."""
+        known = self.store.find(name)
+        if known is not None and known.approximate:
+            self.reporter.say(f"run {name} was approximate ({known.approximate}): done again, "
+                              "exactly where memory allows it now")  # fmt: skip
+            return None
+        return known
+
+    def finished(self, run: Run) -> Result | None:
+        """Return a run's result where there is one, and nothing is left to do."""
+        return self._settled(self.identify(run).run_id)
+
+    def fill_store(self, run: Run) -> None:
+        """See to it that the store has a run's frozen features."""
+        if run.network and (run.head or run.warm_start):
+            self._features.fill_store(run, self.dataset(run), self.network(run))
+
     def _train(self, run: Run, dataset: Dataset, name: str, again: bool) -> Outcome:
         """Train above a cut; goes on where the same run was interrupted, unless ``again``."""
         kept = self.store.folder / name / CHECKPOINT
         if again:
             shutil.rmtree(kept, ignore_errors=True)
         rows = functools.partial(self._rows, run)
-        return train(run, dataset, rows, self._conditions, name, self._start(run), kept)
+        with self._pixels.in_use():
+            return train(run, dataset, rows, self._conditions, name, self._start(run), kept)
+
+    def _share_on(self, dataset: Dataset) -> None:
+        """Give back the memory of what runs on another data set shared."""
+        if dataset is not self._data_now:
+            self._products.clear()
+            self._pixels.clear()
+        self._data_now = dataset
 
     def _save_model(self, name: str, run: Run, outcome: Outcome) -> None:
         """Save the way from pixels to label; what cannot be is told, and its run stands."""
         folder = self.store.folder / name / MODEL
-        features = self._features[1] if run.network and self._features else None
         try:
             if outcome.tuned is not None:
                 save_trained(folder, outcome.tuned, run=name, dataset=outcome.dataset)
             if outcome.head is None:
                 return
+            network = self.network(run) if run.network else None
+            features = self._features.of(run, self.dataset(run), network) if network else None
             save_model(
-                folder, outcome.head, run=name, dataset=outcome.dataset,
-                network=self.network(run) if features else None, features=features, seed=run.seed,
-                from_file=is_weights_file(run.weights),
+                folder, outcome.head, run=name, dataset=outcome.dataset, network=network,
+                features=features, seed=run.seed, from_file=is_weights_file(run.weights),
             )  # fmt: skip
         except UsageError as error:
-            self._reporter.say(f"run {name}: its model is not saved: {error}")
+            self.reporter.say(f"run {name}: its model is not saved: {error}")
 
     def run_all(self, runs: Iterable[Run], *, again: bool = False) -> Iterator[Result]:
         """Carry out runs in order; a failed one becomes a Result with its error."""
@@ -315,7 +332,7 @@ class Session:
         if isinstance(dataset, FeatureTable):
             return Rows.of_table(dataset)
         network = self.network(run)
-        return Rows.of_network(self.features(dataset, network, run.precision), network)
+        return Rows.of_network(self._features.of(run, dataset, network), network)
 
     def _provenance(self) -> dict[str, Any]:
         return {
