@@ -10,6 +10,8 @@ from featbench.datasets._load import data_root, load_dataset
 from featbench.datasets._registry import DATASETS, register_dataset
 from featbench.datasets._splits import (
     VALIDATION_SHARE,
+    draw_in_all,
+    draw_per_class,
     settle_splits,
     split_off,
     with_validation,
@@ -30,6 +32,8 @@ __all__ = [
     "decode",
     "decoder_version",
     "digest",
+    "draw_in_all",
+    "draw_per_class",
     "given_images",
     "fixed_splits",
     "load_dataset",

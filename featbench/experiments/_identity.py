@@ -37,6 +37,7 @@ def asked(run: Run) -> dict[str, Any]:
     return {
         **({} if before is None else {"init_from": [before]}),
         **({} if run.layer == FEATURES else {"layer": run.layer}),
+        **({"sample": run.sample.describe()} if run.sample.describe() else {}),
         "recipe": run.recipe,
         "dataset": Path(run.source).stem,
         "network": run.network or NETWORK,
@@ -47,7 +48,7 @@ def asked(run: Run) -> dict[str, Any]:
         "selection": run.selection.describe(),
         "seed": run.seed,
         "split_seed": run.split_seed,
-        "n_per_class": run.limit,
+        "n_per_class": run.limit if run.sample.shots is None else run.sample.shots,
         "precision": run.precision if run.uses_frozen_values else "float32",
     }
 

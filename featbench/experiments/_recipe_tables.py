@@ -37,6 +37,13 @@ class RunTable(_Table):
     tune: int | str | None = None
     folds: int | None = None
     validation: float | None = None
+    protocol: str | None = None
+    search: dict[str, dict[str, list[Any]]] = {}
+    shots: int | list[int] | None = None
+    n_train: int | list[int] | None = None
+    n_val: int | None = None
+    repeats: int | None = Field(default=None, ge=1)
+    layers: OneOrMore | None = None
 
 
 class Preset(_Table):
@@ -46,6 +53,7 @@ class Preset(_Table):
     seeds: list[int] | None = None
     limit: int | list[int] | None = None
     tune: int | str | None = None
+    shots: int | list[int] | None = None
     set: dict[str, dict[str, Any]] = {}
     train: dict[str, Any] = {}
 
@@ -75,6 +83,11 @@ class Recipe(_Table):
     tune: int | str = 0
     folds: int | None = None
     validation: float | None = None
+    protocol: str | None = None
+    shots: int | list[int] | None = None
+    n_train: int | list[int] | None = None
+    n_val: int | None = None
+    repeats: int | None = Field(default=None, ge=1)
     run: list[RunTable] = Field(min_length=1)
     preset: dict[str, Preset] = {}
     published: list[Published] = []

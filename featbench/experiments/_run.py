@@ -8,6 +8,7 @@ from typing import Any
 from featbench.datasets import Dataset
 from featbench.errors import UsageError, did_you_mean
 from featbench.experiments._result import FINE_TUNE
+from featbench.experiments._sample import Sample
 from featbench.experiments._selection import Selection
 from featbench.extraction import PRECISIONS
 from featbench.finetune import Schedule
@@ -46,8 +47,10 @@ class Run:
         classifier included (staged training), in place of ``weights``.
     layer : str
         The place of the network whose values, averaged over positions, a head is fitted on.
+    sample : Sample
+        Which images it learns from; by default all.
     seed, split_seed : int
-        For training, and for splits.
+        For training and what is drawn, and for splits.
     limit : int, optional
         Images a class and split.
     precision : str
@@ -79,6 +82,7 @@ class Run:
     warm_start_settings: dict[str, Any] = field(default_factory=dict)
     init_from: "str | Run | None" = None
     layer: str = FEATURES
+    sample: Sample = field(default_factory=Sample)
 
     def __post_init__(self) -> None:
         if ":" in self.network:  # options: one spelling, so one run id
@@ -145,7 +149,8 @@ class Run:
             if "random_state" in usual and "random_state" not in self.settings:
                 head.set_params(random_state=self.seed)
             if self.selection.tune:
-                search_space(self.head, self.settings, 1)  # says so where there is nothing to tune
+                # says so where there is nothing to tune
+                search_space(self.head, self.settings, 1, own=self.selection.space)
             chosen = head.get_params(deep=False)
         else:
             usual = {**vars(Schedule()), "warm_start": None, "warm_start_settings": {}}
@@ -240,10 +245,14 @@ class Run:
         if isinstance(self.init_from, Run):
             start = f"stage {self.stage}"
         warm = f" from {self.warm_start}{f' ({own})' if own else ''}" if self.warm_start else ""
-        tuned = f", tune {self.selection.tune}" if self.selection.tune else ""
-        return (
-            f"{self.network} ({start}) · {what}{warm}{f' [{settings}]' if settings else ''}{tuned}"
-        )
+        drawn = ", ".join(f"{k}={v}" for k, v in self.sample.describe().items())
+        words = [
+            f"{self.network} ({start}) · {what}{warm}{f' [{settings}]' if settings else ''}",
+            self.selection.in_words(),
+            "" if self.layer == FEATURES else f"at {self.layer}",
+            f"{drawn}, draw {self.seed}" if drawn else f"seed {self.seed}" if self.seed else "",
+        ]
+        return ", ".join(filter(None, words))
 
 
 def _differing(chosen: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:

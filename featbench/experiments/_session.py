@@ -212,6 +212,8 @@ class Session:
         self._share_on(dataset)
         if run.head:
             rows = self._rows(run, dataset)
+            if run.sample.describe():
+                rows = rows.of_images(self._drawn(run, dataset))
             with self._products.in_use():
                 outcome = fit_head(run, settings, rows, self._conditions)
         else:
@@ -273,7 +275,15 @@ class Session:
             shutil.rmtree(kept, ignore_errors=True)
         rows = functools.partial(self._rows, run)
         with self._pixels.in_use():
-            return train(run, dataset, rows, self._conditions, name, self._start(run), kept)
+            drawn, start = self._drawn(run, dataset), self._start(run)
+            return train(run, drawn, rows, self._conditions, name, start, kept)
+
+    def _drawn(self, run: Run, dataset: Dataset) -> Dataset:
+        """Return the images that a run learns from, and the whole test split."""
+        drawn = run.sample.draw(dataset, seed=run.seed, split_seed=run.split_seed)
+        if shortage := run.sample.shortage(dataset, drawn):
+            self.reporter.say(f"{dataset.name}: {shortage}: all of them are used")
+        return drawn
 
     def _share_on(self, dataset: Dataset) -> None:
         """Give back the memory of what runs on another data set shared."""

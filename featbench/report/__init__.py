@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from featbench.report._drawing import as_svg as as_svg
     from featbench.report._drawing import check_picture as check_picture
     from featbench.report._drawing import save_figure as save_figure
+    from featbench.report._few_shots import FewShotCurve as FewShotCurve
+    from featbench.report._few_shots import few_shot_curves as few_shot_curves
+    from featbench.report._few_shots import labels_needed_table as labels_needed_table
     from featbench.report._names import label_of as label_of
     from featbench.report._names import labels_among as labels_among
     from featbench.report._names import method_name as method_name
@@ -36,7 +39,10 @@ _HOMES = {
     "curves_of": "_curves",
     "draw_curves": "_curves",
     "draw_sparsity": "_sparsity_bars",
+    "FewShotCurve": "_few_shots",
+    "few_shot_curves": "_few_shots",
     "footnote": "_table",
+    "labels_needed_table": "_few_shots",
     "label_of": "_names",
     "labels_among": "_names",
     "method_name": "_names",
