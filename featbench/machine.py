@@ -50,8 +50,27 @@ def flush_denormals() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
+_core_limit: list[int] = []
+
+
+def use_cores(count: int) -> None:
+    """Let this process use so many processors and no more, torch's threads among it.
+
+    Parameters
+    ----------
+    count : int
+        A worker's share.
+    """
+    import torch
+
+    _core_limit[:] = [count]
+    torch.set_num_threads(count)
+
+
 def cores() -> int:
     """Return how many processors this process may use."""
+    if _core_limit:
+        return _core_limit[0]
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

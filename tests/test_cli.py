@@ -107,6 +107,11 @@ def test_a_recipe_and_what_a_second_run_of_it_does(
     )
     planned = featbench("run", "r.toml", "--dry-run")
     assert len(planned.out.splitlines()) == 3
+    assert planned.out.splitlines()[0].endswith("logreg: to do, 48 rows to extract")
+    assert "blocks=nowhere: unknown (" in planned.out
+    rows = json.loads(featbench("run", "r.toml", "--dry-run", "--json").out)
+    assert [row["finished"] for row in rows] == [False, False, None]
+    assert (rows[0]["head"], rows[0]["cached"], rows[0]["rows"]) == ("logreg", 0, 48)
     assert not (tmp_path / "results").exists()
     first = featbench("run", "r.toml", "--report", "r.html")
     assert first.code == 3  # one run failed, the rest went on

@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Option
@@ -14,6 +14,9 @@ from featbench.cli._app import app
 from featbench.cli._console import one_line
 from featbench.cli._ending import finish, make_reporter, open_session, run_one, warn_skipped
 from featbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from featbench.experiments import Result, Run, Session
 
 
 @app.command()
@@ -230,7 +233,12 @@ def run_recipe(
         str | None, Option(help="In place of every pretrained network of the recipe.")
     ] = None,
     activation_budget: options.ActivationBudget = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Print the runs, do none.")] = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Print the runs, what is finished and cached; do none.")
+    ] = False,
+    jobs: Annotated[
+        int, Option(min=1, help="So many runs at once, each with its share of cores and memory.")
+    ] = 1,
     report_to: Annotated[
         Path | None, Option("--report", help="Also write the HTML report here.")
     ] = None,
@@ -242,29 +250,25 @@ def run_recipe(
     as_json: options.Json = False,
 ) -> None:
     """Do every run of a recipe that is not finished yet, then print the table."""
-    from featbench.experiments import Choice, load_recipe, parse_changes, settle
+    from featbench.experiments import Choice, carry_out, load_recipe, parse_changes, settle
     from featbench.report import as_markdown, make_table, write_report
 
     changes = parse_changes(set_ or [])
     plan = load_recipe(recipe, preset=preset, changes=changes, data=data, backbone=backbone)
-    if dry_run and as_json:
-        print(json.dumps([run.as_dict() for run in plan.runs]))
-        return
-    if dry_run:
-        for number, run in enumerate(plan.runs, start=1):
-            print(f"{number:3}  {run.data} · {run.describe()}")
-        return
     folders = settle(Choice(cache=cache, results=results), remember=False)
     folders = replace(folders, said=())  # a recipe says its own data
     session = open_session(
         folders, device, quiet, activation_budget=activation_budget, tensorboard=tensorboard
     )
-    session.open_data(plan.runs)
-    done = []
-    for number, result in enumerate(session.run_all(plan.runs), start=1):
-        done.append(result)
+    if dry_run:
+        _print_forecast(plan.runs, session, as_json)
+        return
+    ended: dict[str, Result] = {}
+    for run, result in carry_out(session, plan.runs, jobs=jobs):
+        ended[run.key] = result
         if not quiet or result.status != "ok":
-            print(f"[{number}/{len(plan.runs)}] {one_line(result)}", file=sys.stderr)
+            print(f"[{len(ended)}/{len(plan.runs)}] {one_line(result)}", file=sys.stderr)
+    done = [ended[run.key] for run in plan.runs]  # as the recipe has them
     if as_json:
         print(json.dumps([result.model_dump() for result in done], indent=1))
     else:
@@ -276,3 +280,14 @@ def run_recipe(
     warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
     failed = any(r.status != "ok" for r in done)
     finish(failed or any(r.n_skipped for r in done) or bool(session.problems))
+
+
+def _print_forecast(runs: list["Run"], session: "Session", as_json: bool) -> None:
+    from featbench.experiments import forecast
+
+    known = forecast(session, runs)
+    if as_json:
+        print(json.dumps([one.as_dict() for one in known]))
+        return
+    for number, one in enumerate(known, start=1):
+        print(f"{number:3}  {one.run.data} · {one.run.describe()}: {one.describe()}")

@@ -74,6 +74,11 @@ class Index:
         self._known[place] = ([size, modified, *rest], name)
         self._changed = True
 
+    def unknown(self, pictures: Iterable[Picture]) -> int:
+        """Return how many pictures would have to be read; what is in memory needs no reading."""
+        stamps = (picture.stamp() for picture in pictures)
+        return sum(stamp is not None and self._lookup(stamp) is None for stamp in stamps)
+
     def save(self) -> None:
         """Write the index if it has learned something; one that cannot be written is no loss."""
         if not self._changed:
@@ -108,9 +113,28 @@ def use_index(dataset: Dataset, cache: str | os.PathLike[str]) -> None:
     splits = [split for split in dataset.splits.values() if not split.knows_digests]
     if not splits:
         return
-    source = os.path.abspath(os.path.expanduser(dataset.source))
-    name = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    index = Index(Path(cache) / "index" / f"{name}.json")
+    index = _index_of(dataset, cache)
     for split in splits:
         split.set_digests(index.digests(split.pictures))
     index.save()
+
+
+def unread_images(dataset: Dataset, cache: str | os.PathLike[str]) -> int:
+    """Return how many images ``use_index`` would have to read.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Nothing of it is read now.
+    cache : path
+        As in ``use_index``.
+    """
+    splits = [split for split in dataset.splits.values() if not split.knows_digests]
+    index = _index_of(dataset, cache)
+    return sum(index.unknown(split.pictures) for split in splits)
+
+
+def _index_of(dataset: Dataset, cache: str | os.PathLike[str]) -> Index:
+    source = os.path.abspath(os.path.expanduser(dataset.source))
+    name = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return Index(Path(cache) / "index" / f"{name}.json")

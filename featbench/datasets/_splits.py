@@ -59,11 +59,46 @@ def split_off(
 
 def limit_per_class(split: Split, limit: int) -> Split:
     """Keep the ``limit`` images of each class whose id hashes lowest, in their old order."""
-    hashes = np.array([_position(name, "limit", 0) for name in split.ids])
+    return _lowest(split, limit, "limit", 0)
+
+
+def draw_per_class(split: Split, count: int, *, seed: int) -> Split:
+    """Draw images of each class: those whose id, hashed with the seed, comes first.
+
+    Parameters
+    ----------
+    split : Split
+        All images; their order stays.
+    count : int
+        So many of each class, or all that there are.
+    seed : int
+        Which draw.
+    """
+    return _lowest(split, count, "draw", seed)
+
+
+def draw_in_all(split: Split, count: int, *, seed: int) -> Split:
+    """Draw images whatever their class: those whose id, hashed with the seed, comes first.
+
+    Parameters
+    ----------
+    split : Split
+        All images; their order stays.
+    count : int
+        So many, or all that there are.
+    seed : int
+        Which draw.
+    """
+    hashes = np.array([_position(name, "draw", seed) for name in split.ids])
+    return split.take(np.sort(np.argsort(hashes, kind="stable")[:count]))
+
+
+def _lowest(split: Split, count: int, purpose: str, seed: int) -> Split:
+    hashes = np.array([_position(name, purpose, seed) for name in split.ids])
     kept: list[NDArray[np.intp]] = []
     for label in np.unique(split.labels):
         rows = np.flatnonzero(split.labels == label)
-        kept.append(rows[np.argsort(hashes[rows], kind="stable")[:limit]])
+        kept.append(rows[np.argsort(hashes[rows], kind="stable")[:count]])
     return split.take(np.sort(np.concatenate(kept))) if kept else split
 
 

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from featbench.experiments._answers import Answers as Answers
     from featbench.experiments._feature_table import FeatureTable as FeatureTable
     from featbench.experiments._features_file import load_features as load_features
+    from featbench.experiments._forecast import Forecast as Forecast
+    from featbench.experiments._forecast import forecast as forecast
     from featbench.experiments._model import SavedModel as SavedModel
     from featbench.experiments._model import find_model as find_model
     from featbench.experiments._model import find_trained as find_trained
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from featbench.experiments._result import load_results as load_results
     from featbench.experiments._run import Run as Run
     from featbench.experiments._run_network import network_of as network_of
+    from featbench.experiments._runner import carry_out as carry_out
     from featbench.experiments._selection import Selection as Selection
     from featbench.experiments._session import Session as Session
     from featbench.experiments._trained_model import TrainedModel as TrainedModel
@@ -45,6 +48,7 @@ _HOMES = {
     "FROM_PIXELS": "_result",
     "FROZEN": "_result",
     "FeatureTable": "_feature_table",
+    "Forecast": "_forecast",
     "Plan": "_recipe",
     "PredictionTable": "_prediction_table",
     "Predictions": "_result",
@@ -56,9 +60,11 @@ _HOMES = {
     "Session": "_session",
     "Settled": "_project",
     "TrainedModel": "_trained_model",
+    "carry_out": "_runner",
     "find_model": "_model",
     "find_trained": "_model",
     "find_weights": "_model",
+    "forecast": "_forecast",
     "load_features": "_features_file",
     "load_model": "_model",
     "load_predictions": "_prediction_table",

@@ -5,85 +5,27 @@ import json
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any
 
 from featbench.errors import UsageError, did_you_mean
+from featbench.experiments._protocols import with_protocol
+from featbench.experiments._recipe_tables import (
+    OneOrMore,
+    Preset,
+    Published,
+    Recipe,
+    RunTable,
+    check_keys,
+    read_tables,
+)
 from featbench.experiments._run import Run
+from featbench.experiments._sample import Sample
 from featbench.experiments._selection import Selection
 from featbench.experiments._stages import going_on
+from featbench.experiments._sweep import layers_to_sweep
 from featbench.finetune import Schedule
 from featbench.heads import create_head, left_to_search
 from featbench.networks import check_network, is_small
-
-OneOrMore = str | list[str]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class RunTable(_Table):
-    """One ``[[run]]``: every list is an axis, ``name`` is what a later ``init_from`` calls it."""
-
-    data: OneOrMore | None = None
-    network: OneOrMore
-    weights: OneOrMore = "default"
-    head: OneOrMore | None = None
-    blocks: int | str | list[int | str] | None = None
-    warm_start: OneOrMore | None = None
-    name: str | None = None
-    init_from: str | None = None
-    set: dict[str, dict[str, Any]] = {}
-    train: dict[str, Any] = {}
-    seeds: list[int] | None = None
-    limit: int | list[int] | None = None
-    precision: OneOrMore | None = None
-    tune: int | str | None = None
-    folds: int | None = None
-    validation: float | None = None
-
-
-class Preset(_Table):
-    """One ``[preset.NAME]``: what it changes, in the recipe and in every run."""
-
-    data: OneOrMore | None = None
-    seeds: list[int] | None = None
-    limit: int | list[int] | None = None
-    tune: int | str | None = None
-    set: dict[str, dict[str, Any]] = {}
-    train: dict[str, Any] = {}
-
-
-class Published(_Table):
-    """One ``[[published]]``: a figure from a paper or report, for the runs that match."""
-
-    match: dict[str, Any]
-    test_accuracy: float = Field(ge=0, le=1)
-    source: str
-
-
-class Recipe(_Table):
-    """A whole recipe."""
-
-    tables: ClassVar[dict[str, type[_Table]]] = {
-        "run": RunTable, "preset": Preset, "published": Published,
-    }  # fmt: skip
-
-    title: str = ""
-    note: str = ""
-    data: OneOrMore = "digits"
-    seeds: list[int] = [0]
-    split_seed: int = 0
-    limit: int | list[int] | None = None
-    precision: OneOrMore = "float32"
-    tune: int | str = 0
-    folds: int | None = None
-    validation: float | None = None
-    run: list[RunTable] = Field(min_length=1)
-    preset: dict[str, Preset] = {}
-    published: list[Published] = []
 
 
 @dataclass(frozen=True)
@@ -148,9 +90,11 @@ def load_recipe(
     for dotted, value in (changes or {}).items():
         _change(content, dotted, value)
     try:
-        recipe = Recipe.model_validate(content)
-    except ValidationError as error:
-        raise UsageError(f"{path}: {_explain(error)}") from error
+        recipe = read_tables(content)
+        tables = [with_protocol(recipe, table) for table in recipe.run]
+        recipe = recipe.model_copy(update={"run": tables})
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
     if preset is not None:
         if preset not in recipe.preset:
             raise UsageError(
@@ -230,21 +174,6 @@ def _change(content: dict[str, Any], dotted: str, value: Any) -> None:
         raise UsageError(f"--set {dotted}: the recipe has no such place") from error
 
 
-def _explain(error: ValidationError) -> str:
-    """Say what is wrong with the first bad key, where it is, and which key is nearest."""
-    found = error.errors()
-    first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
-    place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
-    if first["type"] != "extra_forbidden":
-        return f"{place}: {first['msg']}"
-    holder = Recipe.tables.get(str(first["loc"][0]), Recipe) if len(first["loc"]) > 1 else Recipe
-    key = str(first["loc"][-1])
-    return (
-        f"unknown key {place}{did_you_mean(key, holder.model_fields)} "
-        f"Known: {', '.join(holder.model_fields)}"
-    )
-
-
 def _with_preset(recipe: Recipe, preset: Preset) -> Recipe:
     heads = {h for table in recipe.run for h in _heads(table)}
     for head in preset.set.keys() - heads:
@@ -253,7 +182,9 @@ def _with_preset(recipe: Recipe, preset: Preset) -> Recipe:
             f"{did_you_mean(head, heads)} Heads: {', '.join(sorted(heads))}"
         )
     given = preset.model_dump(exclude_unset=True)
-    whole = {k: v for k, v in given.items() if k in ("data", "seeds", "limit", "tune")}
+    whole = {k: v for k, v in given.items() if k in ("data", "seeds", "limit", "tune", "shots")}
+    if "seeds" in whole:
+        whole["repeats"] = None
     runs = []
     for table in recipe.run:
         own = dict.fromkeys(whole)  # the preset's word is the last one
@@ -272,19 +203,23 @@ def _expand(recipe: Recipe, table: RunTable, name: str, where: str) -> list[Run]
         raise UsageError(f"{where}: needs either head (on frozen features) or blocks (to train)")
     if table.blocks is not None and table.tune:
         raise UsageError(f"{where}: tune goes with head: a training schedule is not searched")
+    if table.blocks is not None and (table.layers or table.search):
+        raise UsageError(f"{where}: layers and search go with head, not with blocks")
     if table.head is not None and (table.train or table.warm_start):
         raise UsageError(f"{where}: train and warm_start go with blocks, not with head")
     heads = _heads(table)
-    for head in [h for h in table.set if h not in heads]:
-        raise UsageError(
-            f"{where}: set.{head} is for a head that this run does not have"
-            f"{did_you_mean(head, heads)}"
-        )
+    for key in ("set", "search"):
+        for head in [h for h in getattr(table, key) if h not in heads]:
+            raise UsageError(
+                f"{where}: {key}.{head} is for a head that this run does not have"
+                f"{did_you_mean(head, heads)}"
+            )
     runs = []
-    for data, network, weights, limit, precision, seed in itertools.product(
+    for data, network, weights, limit, precision, sample, seed in itertools.product(
         _axis(table.data or recipe.data), _axis(table.network), _axis(table.weights),
         _axis(table.limit if table.limit is not None else recipe.limit),
-        _axis(table.precision or recipe.precision), table.seeds or recipe.seeds,
+        _axis(table.precision or recipe.precision), _samples(recipe, table, where),
+        _seeds(recipe, table, where),
     ):  # fmt: skip
         shared = {
             "data": data,
@@ -292,6 +227,7 @@ def _expand(recipe: Recipe, table: RunTable, name: str, where: str) -> list[Run]
             "weights": weights,
             "limit": limit,
             "precision": precision,
+            "sample": sample,
             "seed": seed,
             "split_seed": recipe.split_seed,
             "recipe": name,
@@ -315,11 +251,14 @@ def _expand(recipe: Recipe, table: RunTable, name: str, where: str) -> list[Run]
                             **shared,
                         )
                     )
-        for head in heads if table.blocks is None else []:
+        for layer, head in itertools.product(
+            layers_to_sweep(network, table.layers), heads if table.blocks is None else []
+        ):
             known = create_head(head).get_params(deep=False)
             for settings in _grid(table.set.get(head, {}), f"{where}.set.{head}", known):
                 selection = _selection(recipe, table, head, settings, where)
-                runs.append(Run(head=head, settings=settings, selection=selection, **shared))
+                own = {"head": head, "settings": settings, "selection": selection, "layer": layer}
+                runs.append(Run(**own, **shared))
     return [_with_published(run, recipe.published) for run in runs]
 
 
@@ -327,14 +266,44 @@ def _selection(
     recipe: Recipe, table: RunTable, head: str, settings: dict[str, Any], where: str
 ) -> Selection:
     """Return how a head's settings are chosen: the run's own word, else the recipe's."""
-    own = {
-        name: getattr(table, name) if getattr(table, name) is not None else getattr(recipe, name)
-        for name in ("tune", "folds", "validation")
-    }
-    if not own["tune"] or not left_to_search(head, settings):  # there is nothing to choose
+    own = {name: _own_or(recipe, table, name) for name in ("tune", "folds", "validation")}
+    space = table.search.get(head, {})
+    check_keys(space, create_head(head).get_params(deep=False), f"{where}.search.{head}")
+    if twice := [name for name in space if name in settings]:
+        raise UsageError(f"{where}: {twice[0]} of {head} is both set and searched: do one")
+    if space and not own["tune"]:
+        raise UsageError(f"{where}: search.{head} goes with tune, such as tune = 'grid'")
+    if not own["tune"] or not left_to_search(head, settings, own=space):  # nothing to choose
         return Selection()
+    own["space"] = space
     try:
         return Selection(**own)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+
+
+def _own_or(recipe: Recipe, table: RunTable, name: str) -> Any:
+    """Return the run's own word, else the recipe's."""
+    own = getattr(table, name)
+    return getattr(recipe, name) if own is None else own
+
+
+def _seeds(recipe: Recipe, table: RunTable, where: str) -> list[int]:
+    """Return the run's seeds; so many repeats are seeds from 0 on."""
+    holder = recipe if table.seeds is None and table.repeats is None else table
+    if holder.repeats is None:
+        return holder.seeds or recipe.seeds
+    if {"seeds", "repeats"} <= holder.model_fields_set:
+        raise UsageError(f"{where}: repeats = {holder.repeats} stands for seeds from 0 on: give it "
+                         "or seeds")  # fmt: skip
+    return list(range(holder.repeats))
+
+
+def _samples(recipe: Recipe, table: RunTable, where: str) -> list[Sample]:
+    """Return what of the data runs learn from, an axis."""
+    axes = [_axis(_own_or(recipe, table, name)) for name in ("shots", "n_train", "n_val")]
+    try:
+        return [Sample(*values) for values in itertools.product(*axes)]
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
 
@@ -351,11 +320,8 @@ def _axis(value: Any) -> list[Any]:
 def _grid(settings: dict[str, Any], where: str, known: Any) -> list[dict[str, Any]]:
     """Return every combination; an axis of a setting that is itself a list is a list of lists."""
     axes = []
+    check_keys(settings, known, where)
     for key, value in settings.items():
-        if key not in known:
-            raise UsageError(
-                f"unknown key {where}.{key}{did_you_mean(key, known)} Known: {', '.join(known)}"
-            )
         is_list = isinstance(known[key], tuple | list)
         plain = not isinstance(value, list) or (
             is_list and not any(isinstance(v, list) for v in value)

@@ -39,10 +39,13 @@ class Result(BaseModel):
     ``val_accuracy`` is optimistic: the best of many is partly luck, and an mlp's number of epochs
     was chosen on the same images. ``init_from`` are the runs that went before, oldest first, each
     going on from the weights of the one before it. ``approximate`` says what stood in for the exact
-    method. Accuracies are fractions, times seconds of wall time, memory MiB. What does not apply is
-    None: ``log_loss`` and ``ece`` (expected calibration error) need a method that gives
-    probabilities; what ends in ``_uncalibrated`` is of the same head's ``uncalibrated_proba``, and
-    needs one that calibrates. ``prefix`` says how the frozen part below a trained block was run:
+    method; ``layer`` is the place whose values a head was fitted on, where not the features;
+    ``sample`` how many images were drawn to learn from, ``seed`` being the draw, of all those that
+    ``fingerprint`` names (``n_per_class`` says them a class, or the limit of every split).
+    Accuracies are fractions, times seconds of wall time, memory MiB. What does not apply is None:
+    ``log_loss`` and ``ece`` (expected calibration error) need a method that gives probabilities;
+    what ends in ``_uncalibrated`` is of the same head's ``uncalibrated_proba``, and needs one that
+    calibrates. ``prefix`` says how the frozen part below a trained block was run:
     ``cached``, once for each image, or ``plain``, on every batch; it is empty where nothing is
     frozen, and for heads. ``n_train`` counts images, ``n_copies`` the copies trained on beside
     them; ``preprocessing`` is what a trained network gets, its normalisation's numbers among it.
@@ -81,6 +84,8 @@ class Result(BaseModel):
     split_seed: int = 0
     n_per_class: int | None = None
     init_from: list[str] = []
+    layer: str = ""
+    sample: dict[str, Any] = {}
 
     n_train: int = 0
     n_copies: int = 0

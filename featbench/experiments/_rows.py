@@ -1,12 +1,14 @@
 """What a head is fitted on and measured by, wherever its rows come from."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from featbench.datasets import Dataset
 from featbench.experiments._feature_table import FeatureTable
 from featbench.extraction import Features, FeatureSplit
-from featbench.networks import Network, weight_count
+from featbench.networks import FEATURES, Network, weight_count
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,38 @@ class Rows:
             "engine": features.engine,
         }
         backbone = weight_count(network.module) - (weight_count(classifier) if classifier else 0)
+        if features.spec.layer != FEATURES:
+            backbone = weight_count(network.taps([features.spec.layer]))
         return cls(features.dataset, features.splits, backbone, costs, features.skipped)
 
     @classmethod
     def of_table(cls, table: FeatureTable) -> "Rows":
         """Return the rows of a file: they cost nothing here."""
         return cls(table, table.parts())
+
+    def of_images(self, dataset: Dataset) -> "Rows":
+        """Return the rows of a data set that has some of these images, in its splits.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            Of it, images without rows are left out, as they could not be decoded.
+        """
+        place = {name: (side, i) for side, part in self.parts.items()
+                 for i, name in enumerate(part.ids)}  # fmt: skip
+        parts, splits = {}, {}
+        for name, split in dataset.splits.items():
+            here = [i for i, image in enumerate(split.ids) if image in place]
+            splits[name] = split.take(here)
+            whole = self.parts.get(name)
+            if whole is not None and whole.ids == splits[name].ids:
+                parts[name] = whole  # test: nothing is copied
+                continue
+            rows = [self.parts[side].X[i] for side, i in map(place.__getitem__, splits[name].ids)]
+            parts[name] = FeatureSplit(
+                np.stack(rows) if rows else self.train.X[:0], splits[name].labels, splits[name].ids
+            )
+        return replace(self, dataset=self.dataset.with_splits(splits), parts=parts)
 
     @property
     def rows_seen(self) -> int:

@@ -8,11 +8,12 @@ from typing import Any
 from featbench.datasets import Dataset
 from featbench.errors import UsageError, did_you_mean
 from featbench.experiments._result import FINE_TUNE
+from featbench.experiments._sample import Sample
 from featbench.experiments._selection import Selection
 from featbench.extraction import PRECISIONS
 from featbench.finetune import Schedule
 from featbench.heads import Head, create_head, search_space
-from featbench.networks import check_network
+from featbench.networks import FEATURES, check_network
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Run:
     columns : dict of str to str
         What the file calls ``X``, ``y``, ``split`` and ``id``, as ``load_features`` takes them.
     head : str, optional
-        A registered head: the cut is at the features.
+        A registered head: the cut is at the features, or at ``layer``.
     blocks : int or str, optional
         As in ``FineTuneClassifier``.
     settings : dict
@@ -44,8 +45,12 @@ class Run:
     init_from : str or Run, optional
         How a finished run's id begins, or the run itself: training goes on from its weights,
         classifier included (staged training), in place of ``weights``.
+    layer : str
+        The place of the network whose values, averaged over positions, a head is fitted on.
+    sample : Sample
+        Which images it learns from; by default all.
     seed, split_seed : int
-        For training, and for splits.
+        For training and what is drawn, and for splits.
     limit : int, optional
         Images a class and split.
     precision : str
@@ -76,6 +81,8 @@ class Run:
     columns: dict[str, str] = field(default_factory=dict)
     warm_start_settings: dict[str, Any] = field(default_factory=dict)
     init_from: "str | Run | None" = None
+    layer: str = FEATURES
+    sample: Sample = field(default_factory=Sample)
 
     def __post_init__(self) -> None:
         if ":" in self.network:  # options: one spelling, so one run id
@@ -95,7 +102,8 @@ class Run:
             raise UsageError("warm_start goes with blocks: a head is fitted from nothing")
         if self.warm_start_settings and self.warm_start is None:
             raise UsageError("settings of a warm start's head need a warm_start")
-
+        if self.layer != FEATURES and (self.head is None or self.features is not None):
+            raise UsageError(f"layer {self.layer!r}: goes with a head on a network's values")
         if self.init_from is not None and self.blocks is None:
             raise UsageError("init_from goes with blocks; a head takes a run's network by "
                              "weights = \"run:ID\"")  # fmt: skip
@@ -141,7 +149,8 @@ class Run:
             if "random_state" in usual and "random_state" not in self.settings:
                 head.set_params(random_state=self.seed)
             if self.selection.tune:
-                search_space(self.head, self.settings, 1)  # says so where there is nothing to tune
+                # says so where there is nothing to tune
+                search_space(self.head, self.settings, 1, own=self.selection.space)
             chosen = head.get_params(deep=False)
         else:
             usual = {**vars(Schedule()), "warm_start": None, "warm_start_settings": {}}
@@ -239,10 +248,14 @@ class Run:
         if isinstance(self.init_from, Run):
             start = f"stage {self.stage}"
         warm = f" from {self.warm_start}{f' ({own})' if own else ''}" if self.warm_start else ""
-        tuned = f", tune {self.selection.tune}" if self.selection.tune else ""
-        return (
-            f"{self.network} ({start}) · {what}{warm}{f' [{settings}]' if settings else ''}{tuned}"
-        )
+        drawn = ", ".join(f"{k}={v}" for k, v in self.sample.describe().items())
+        words = [
+            f"{self.network} ({start}) · {what}{warm}{f' [{settings}]' if settings else ''}",
+            self.selection.in_words(),
+            "" if self.layer == FEATURES else f"at {self.layer}",
+            f"{drawn}, draw {self.seed}" if drawn else f"seed {self.seed}" if self.seed else "",
+        ]
+        return ", ".join(filter(None, words))
 
 
 def _differing(chosen: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:

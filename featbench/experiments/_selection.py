@@ -1,7 +1,8 @@
 """Choosing a head's settings on held-out images, before the test split is read."""
 
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,16 @@ from featbench.datasets import VALIDATION_SHARE, Split, split_off
 from featbench.errors import UsageError
 from featbench.experiments._rows import Rows
 from featbench.extraction import FeatureSplit
-from featbench.heads import Candidate, Fold, Head, best_of, refitted, search_space, tune
+from featbench.heads import (
+    Candidate,
+    Fold,
+    Head,
+    best_of,
+    left_to_search,
+    refitted,
+    search_space,
+    tune,
+)
 from featbench.progress import Reporter
 
 
@@ -29,18 +39,24 @@ class Selection:
     validation : float, optional
         Score on about this share of each class of train and val; by default on the source's val
         split, or on a fifth of train where there is none.
+    space : dict of str to list
+        Settings and the values to try, in place of the head's own space.
     """
 
     tune: int | str = 0
     folds: int | None = None
     validation: float | None = None
+    space: dict[str, list[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         is_count = isinstance(self.tune, int) and not isinstance(self.tune, bool) and self.tune >= 0
         if not is_count and self.tune != "grid":
             raise UsageError(f"tune {self.tune!r}: expected a number of candidates, or grid")
-        for name in ("folds", "validation"):
-            if getattr(self, name) is not None and not self.tune:
+        for name, values in self.space.items():
+            if not isinstance(values, list) or not values:
+                raise UsageError(f"search: {name}={values!r}: expected a list of values to try")
+        for name in ("folds", "validation", "space"):
+            if getattr(self, name) not in (None, {}) and not self.tune:
                 raise UsageError(f"{name} goes with tune: without it nothing is chosen")
         if self.folds is not None and self.validation is not None:
             raise UsageError("folds and validation are two ways to score candidates: give one")
@@ -51,7 +67,13 @@ class Selection:
 
     def describe(self) -> dict[str, Any]:
         """Return what is part of a run's identity; nothing where nothing is chosen."""
-        return vars(self) if self.tune else {}
+        plain = {name: value for name, value in vars(self).items() if name != "space" or value}
+        return plain if self.tune else {}
+
+    def in_words(self) -> str:
+        """Return what is tried, for people; nothing where nothing is chosen."""
+        sizes = [f"{len(values)} of {name}" for name, values in self.space.items()]
+        return (f"tune {self.tune}" + (f": {', '.join(sizes)}" if sizes else "")) * bool(self.tune)
 
 
 @dataclass(frozen=True)
@@ -111,7 +133,8 @@ def choose(
         When no candidate can be chosen.
     """
     count = selection.tune if isinstance(selection.tune, int) else None
-    heads = search_space(name, fixed, count, seed)
+    heads = search_space(name, fixed, count, seed, selection.space)
+    searched = left_to_search(name, fixed, count is None, selection.space)
     pool = with_validation_rows(rows)
     folds = _folds(selection, rows, pool, split_seed)
     train = pool.train
@@ -122,18 +145,17 @@ def choose(
         candidates = tune(heads, train.X, train.y, folds, lambda: bar.advance(1))
     for one in candidates:
         if one.problem:
-            reporter.say(f"{name} ({_settings(one.head, fixed)}): {one.problem}; not chosen")
+            reporter.say(f"{name} ({_settings(one.head, searched)}): {one.problem}; not chosen")
     best = best_of(candidates)
     held_out = len(np.unique(np.concatenate([held for _, held in folds])))
-    reporter.say(f"{name}: {_settings(best.head, fixed)} is best of {len(candidates)} "
+    reporter.say(f"{name}: {_settings(best.head, searched)} is best of {len(candidates)} "
                  f"({100 * best.accuracy:.1f}% of {held_out:,} held out)")  # fmt: skip
     return Chosen(refitted(best), candidates, best.accuracy, held_out)
 
 
-def _settings(head: Head, fixed: dict[str, Any]) -> str:
-    searched = {k: v for k, v in head.get_params(deep=False).items()
-                if k in type(head).space and k not in fixed}  # fmt: skip
-    return ", ".join(f"{k}={v}" for k, v in searched.items())
+def _settings(head: Head, searched: Iterable[str]) -> str:
+    values = head.get_params(deep=False)
+    return ", ".join(f"{k}={values[k]}" for k in searched)
 
 
 def with_validation_rows(rows: Rows) -> Rows:

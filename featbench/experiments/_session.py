@@ -5,15 +5,16 @@ import functools
 import importlib.metadata
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from featbench.datasets import Dataset, load_dataset, use_index
 from featbench.errors import FeatbenchError, UsageError
-from featbench.experiments._feature_table import NETWORK, WEIGHTS, FeatureTable
+from featbench.experiments._feature_table import FeatureTable
 from featbench.experiments._features_file import load_features
+from featbench.experiments._features_in_hand import FeaturesInHand
 from featbench.experiments._fit_head import fit_head
+from featbench.experiments._identity import Identity, asked, failed_id
 from featbench.experiments._metrics import measure
 from featbench.experiments._model import save_model
 from featbench.experiments._model_file import FOLDER as MODEL
@@ -26,7 +27,9 @@ from featbench.experiments._start import Start, seen_before, start_of
 from featbench.experiments._tensorboard import TensorBoard
 from featbench.experiments._train import train
 from featbench.experiments._trained_model import save_trained
-from featbench.extraction import Features, choose_device, extract
+from featbench.extraction import choose_device
+from featbench.finetune import DecodedSplits
+from featbench.heads import SharedProducts
 from featbench.machine import peak_memory_mb
 from featbench.networks import Network, create_network, is_weights_file
 from featbench.progress import SILENT, Reporter
@@ -70,38 +73,52 @@ class Session:
         tensorboard: str | Path | None = None,
         reporter: Reporter = SILENT,
     ) -> None:
-        self.store = ResultStore(Path(results))
+        self.options = {
+            "cache": str(cache), "results": str(results), "device": device, "strict": strict,
+            "memory": memory, "activation_budget": activation_budget, "command": command,
+            "tensorboard": None if tensorboard is None else str(tensorboard),
+        }  # fmt: skip
+        self.store, self.cache = ResultStore(Path(results)), Path(cache)
         self.skipped: dict[str, str] = {}
         self.problems: dict[str, None] = {}
         self._conditions = Conditions(
             str(cache), device, strict, memory, activation_budget, reporter,
             None if tensorboard is None else TensorBoard(tensorboard),
         )  # fmt: skip
-        self._command, self._reporter = command, reporter
+        self._command, self.reporter = command, reporter
         self._datasets: dict[tuple[Any, ...], Dataset] = {}
+        self._known_data: set[int] = set()
         self._network: tuple[tuple[Any, ...], Network] | None = None
-        self._features: tuple[tuple[Any, ...], Features] | None = None
+        self._features = FeaturesInHand(self._conditions, self.store.folder)
+        self._products, self._pixels = SharedProducts(), DecodedSplits()
+        self._data_now: Dataset | None = None
         self._start_of: tuple[tuple[Any, ...], Start] | None = None
         self._ids: dict[str, str] = {}
         self._failures: dict[str, str] = {}
 
     def dataset(self, run: Run) -> Dataset:
         """Open the run's data set, or table of features; say once what was decided about it."""
-        names = tuple(sorted(run.columns.items()))
-        key = (run.data, run.features, names, run.limit, run.split_seed)
-        if key not in self._datasets:
-            dataset = self._open(run)
-            for line in (*dataset.notices, *dataset.problems):
-                self._reporter.say(f"{dataset.name}: {line}")
-            use_index(dataset, self._conditions.cache)
+        dataset, is_known = self.opened(run), self._known_data
+        if id(dataset) not in is_known:
+            is_known.add(id(dataset))
+            use_index(dataset, self.cache)
             if leaked := len(set(dataset.train.digests) & set(dataset.test.digests)):
-                self._reporter.say(
+                self.reporter.say(
                     f"{dataset.name}: train and test share {leaked} {dataset.item}s: test accuracy "
                     f"is too high{'' if run.features else '; see featbench data check'}"
                 )
             self.problems |= dict.fromkeys(dataset.problems)
-            self._datasets[key] = dataset
-        run.check_classes(self._datasets[key])
+        run.check_classes(dataset)
+        return dataset
+
+    def opened(self, run: Run) -> Dataset:
+        """Open the run's data set, and read none of its images yet."""
+        names = tuple(sorted(run.columns.items()))
+        key = (run.data, run.features, names, run.limit, run.split_seed)
+        if key not in self._datasets:
+            dataset = self._datasets[key] = self._open(run)
+            for line in (*dataset.notices, *dataset.problems):
+                self.reporter.say(f"{dataset.name}: {line}")
         return self._datasets[key]
 
     @staticmethod
@@ -138,30 +155,39 @@ class Session:
             self._start_of = key, start_of(run, key[1], self.store)
         return self._start_of[1]
 
-    def features(self, dataset: Dataset, network: Network, precision: str) -> Features:
-        """Return the data set's features; those asked for last are kept."""
-        splits = tuple(dataset.splits)
-        name = (network.name, network.sha256, network.preprocessing)
-        key = (dataset.fingerprint, splits, name, precision)
-        if self._features is None or self._features[0] != key:
-            found = extract(
-                dataset,
-                network,
-                precision=precision,
-                cache=self._conditions.cache,
-                device=self._conditions.device,
-                strict=self._conditions.strict,
-                reporter=self._reporter,
-            )
-            self._features = key, found
-            return found
-        hit = self._features[1]
-        return replace(hit, seconds=0.0, rows_computed=0, rows_cached=hit.rows_total)
+    def identify(self, run: Run, settings: dict[str, Any] | None = None) -> Identity:
+        """Return what a run is, by its data's content and its network's weights.
+
+        Parameters
+        ----------
+        run : Run
+            One that it goes on from is done first, unless that is finished.
+        settings : dict, optional
+            All of its settings, where they are known.
+        """
+        settled = run.settle_settings()[0] if settings is None else settings
+        dataset = self.dataset(run)
+        origin, weights_sha256 = self._origin(run, dataset)
+        fields: dict[str, Any] = {
+            **asked(run),
+            "dataset": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            **origin,
+            "settings": settled,
+        }
+        if run.init_from is not None:
+            start = self._start(run)
+            start.check_classes(dataset.classes, dataset.name)
+            fields["init_from"], weights_sha256 = list(start.chain), start.sha256
+        name = self._ids[run.key] = run_id(fields, weights_sha256)
+        return Identity(name, fields, dataset)
 
     def open_data(self, runs: Iterable[Run]) -> None:
         """Open every data set that runs will need; raises UsageError before any work is done."""
+        runs = list(runs)
         for run in runs:
             self.dataset(run)
+        self._features.expect(runs)
 
     def run(self, run: Run, *, again: bool = False) -> Result:
         """Carry out one run and record it, unless it is recorded already.
@@ -179,31 +205,20 @@ class Session:
             When something in the run cannot be done.
         """
         settings, given = run.settle_settings()  # first: a misspelt head is found before any work
-        dataset = self.dataset(run)
-        origin, weights_sha256 = self._origin(run, dataset)
-        identity: dict[str, Any] = {
-            **self._asked(run),
-            "dataset": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            **origin,
-            "settings": settings,
-        }
-        if run.init_from is not None:
-            start = self._start(run)
-            start.check_classes(dataset.classes, dataset.name)
-            identity["init_from"], weights_sha256 = list(start.chain), start.sha256
-        name = self._ids[run.key] = run_id(identity, weights_sha256)
-        known = self.store.find(name)
-        if known is not None and known.approximate and not again:
-            self._reporter.say(f"run {name} was approximate ({known.approximate}): done again, "
-                               "exactly where memory allows it now")  # fmt: skip
-        elif known is not None and not again:
-            self._reporter.say(f"run {name} is finished already: nothing to do")
+        found = self.identify(run, settings)
+        name, dataset = found.run_id, found.dataset
+        if not again and (known := self._settled(name)) is not None:
+            self.reporter.say(f"run {name} is finished already: nothing to do")
             return known
-        if run.network and (seen := seen_before(run, dataset, identity["weights"], self.store)):
-            self._reporter.say(seen)
+        if run.network and (seen := seen_before(run, dataset, found.fields["weights"], self.store)):
+            self.reporter.say(seen)
+        self._share_on(dataset)
         if run.head:
-            outcome = fit_head(run, settings, self._rows(run, dataset), self._conditions)
+            rows = self._rows(run, dataset)
+            if run.sample.describe():
+                rows = rows.of_images(self._drawn(run, dataset))
+            with self._products.in_use():
+                outcome = fit_head(run, settings, rows, self._conditions)
         else:
             outcome = self._train(run, dataset, name, again)
         self.skipped |= dict(outcome.skipped)
@@ -215,7 +230,7 @@ class Session:
             metrics |= measure(predictions, split)
         published = run.published or {}
         fields = {
-            **identity,
+            **found.fields,
             "source": whole_source(run.source),
             "given": given,
             "n_train": len(splits["train"]),
@@ -236,8 +251,26 @@ class Session:
         self.store.save(result, table, outcome.history, outcome.skipped)
         self._failures.pop(run.key, None)
         shutil.rmtree(self.store.folder / name / CHECKPOINT, ignore_errors=True)
-        self.store.discard(run_id(self._asked(run), ""))  # an earlier failure of the same run
+        self.store.discard(failed_id(run))  # an earlier failure of the same run
         return result
+
+    def _settled(self, name: str) -> Result | None:
+        """Return a run's result, unless there is none that can stay."""
+        known = self.store.find(name)
+        if known is not None and known.approximate:
+            self.reporter.say(f"run {name} was approximate ({known.approximate}): done again, "
+                              "exactly where memory allows it now")  # fmt: skip
+            return None
+        return known
+
+    def finished(self, run: Run) -> Result | None:
+        """Return a run's result where there is one, and nothing is left to do."""
+        return self._settled(self.identify(run).run_id)
+
+    def fill_store(self, run: Run) -> None:
+        """See to it that the store has a run's frozen features."""
+        if run.network and (run.head or run.warm_start):
+            self._features.fill_store(run, self.dataset(run), self.network(run))
 
     def _train(self, run: Run, dataset: Dataset, name: str, again: bool) -> Outcome:
         """Train above a cut; goes on where the same run was interrupted, unless ``again``."""
@@ -245,24 +278,40 @@ class Session:
         if again:
             shutil.rmtree(kept, ignore_errors=True)
         rows = functools.partial(self._rows, run)
-        return train(run, dataset, rows, self._conditions, name, self._start(run), kept)
+        with self._pixels.in_use():
+            drawn, start = self._drawn(run, dataset), self._start(run)
+            return train(run, drawn, rows, self._conditions, name, start, kept)
+
+    def _drawn(self, run: Run, dataset: Dataset) -> Dataset:
+        """Return the images that a run learns from, and the whole test split."""
+        drawn = run.sample.draw(dataset, seed=run.seed, split_seed=run.split_seed)
+        if shortage := run.sample.shortage(dataset, drawn):
+            self.reporter.say(f"{dataset.name}: {shortage}: all of them are used")
+        return drawn
+
+    def _share_on(self, dataset: Dataset) -> None:
+        """Give back the memory of what runs on another data set shared."""
+        if dataset is not self._data_now:
+            self._products.clear()
+            self._pixels.clear()
+        self._data_now = dataset
 
     def _save_model(self, name: str, run: Run, outcome: Outcome) -> None:
         """Save the way from pixels to label; what cannot be is told, and its run stands."""
         folder = self.store.folder / name / MODEL
-        features = self._features[1] if run.network and self._features else None
         try:
             if outcome.tuned is not None:
                 save_trained(folder, outcome.tuned, run=name, dataset=outcome.dataset)
             if outcome.head is None:
                 return
+            network = self.network(run) if run.network else None
+            features = self._features.of(run, self.dataset(run), network) if network else None
             save_model(
-                folder, outcome.head, run=name, dataset=outcome.dataset,
-                network=self.network(run) if features else None, features=features, seed=run.seed,
-                from_file=is_weights_file(run.weights),
+                folder, outcome.head, run=name, dataset=outcome.dataset, network=network,
+                features=features, seed=run.seed, from_file=is_weights_file(run.weights),
             )  # fmt: skip
         except UsageError as error:
-            self._reporter.say(f"run {name}: its model is not saved: {error}")
+            self.reporter.say(f"run {name}: its model is not saved: {error}")
 
     def run_all(self, runs: Iterable[Run], *, again: bool = False) -> Iterator[Result]:
         """Carry out runs in order; a failed one becomes a Result with its error."""
@@ -277,9 +326,8 @@ class Session:
             str(error) if isinstance(error, FeatbenchError) else f"{type(error).__name__}: {error}"
         )
         self._failures[run.key] = text
-        asked = self._asked(run)
         result = Result(
-            run_id=run_id(asked, ""), **asked, status="failed", error=text, **self._provenance()
+            run_id=failed_id(run), **asked(run), status="failed", error=text, **self._provenance()
         )
         self.store.save(result)
         return result
@@ -301,29 +349,7 @@ class Session:
         if isinstance(dataset, FeatureTable):
             return Rows.of_table(dataset)
         network = self.network(run)
-        return Rows.of_network(self.features(dataset, network, run.precision), network)
-
-    @classmethod
-    def _asked(cls, run: Run) -> dict[str, Any]:
-        """Return the identity fields as far as they are known before anything is opened."""
-        before = run.init_from
-        if isinstance(before, Run):
-            before = run_id(cls._asked(before), "")
-        return {
-            **({} if before is None else {"init_from": [before]}),
-            "recipe": run.recipe,
-            "dataset": Path(run.source).stem,
-            "network": run.network or NETWORK,
-            "weights": run.weights if run.network else WEIGHTS,
-            "cut": "classifier" if run.head else str(run.blocks),
-            "method": run.method,
-            "settings": run.asked_settings,
-            "selection": run.selection.describe(),
-            "seed": run.seed,
-            "split_seed": run.split_seed,
-            "n_per_class": run.limit,
-            "precision": run.precision if run.uses_frozen_values else "float32",
-        }
+        return Rows.of_network(self._features.of(run, dataset, network), network)
 
     def _provenance(self) -> dict[str, Any]:
         return {

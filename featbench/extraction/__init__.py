@@ -17,6 +17,7 @@ from featbench.extraction._pipeline import Decoder, Item, batches
 from featbench.extraction._pooling import POOLINGS
 from featbench.extraction._sparsity import Sparsity, activation_sparsity
 from featbench.extraction._spec import FeatureSpec, spec_of
+from featbench.extraction._stored import stored_rows
 
 __all__ = [
     "POOLINGS",
@@ -40,5 +41,6 @@ __all__ = [
     "prune",
     "spaces",
     "spec_of",
+    "stored_rows",
     "verify",
 ]

@@ -14,6 +14,7 @@ from featbench.datasets import Dataset, Split
 from featbench.errors import FeatbenchError
 from featbench.extraction import Decoder, Features, Item, batches, extract
 from featbench.finetune._budget import CACHED, storage_at
+from featbench.finetune._decoded import Decoded, decoded_once
 from featbench.finetune._training_rows import FreshViews, KeptViews, Pictures, TrainingRows, Wanted
 from featbench.networks import Network
 from featbench.progress import Reporter
@@ -152,18 +153,24 @@ def _pixels(
 ) -> Inputs:
     began = time.perf_counter()
     tensors: dict[str, Any] = {}
-    kept, skipped = {}, []
+    kept, skipped, cold = {}, [], 0.0
     for name, split in dataset.splits.items():
         decode = _resize_all if wanted is not None and name == "train" else _decode_all
-        tensors[name], rows, broken = decode(split, network, f"decode {name}", reporter)
+        make = functools.partial(decode, split, network, f"decode {name}", reporter)
+        found = decoded_once(decode.__name__, split.digests, network.preprocessing, make)
+        rows, broken = _sorted_out(split, found.broken, len(found.pixels))
+        tensors[name] = found.pixels
+        if decode is _resize_all:
+            contents = tuple(split.digests[i] for i in rows)
+            tensors[name] = Pictures(found.pixels, contents, network.preprocessing)
         kept[name] = split.take(rows) if broken else split
         skipped += list(broken.items())
+        cold += found.seconds
     if strict and skipped:
         first, reason = skipped[0]
         raise FeatbenchError(f"{dataset.source}: {first} cannot be decoded ({reason})")
-    seconds = time.perf_counter() - began
-    each = seconds / max(1, sum(map(len, kept.values())))
-    costs = {"extract_seconds": seconds, "extract_seconds_cold": seconds}
+    each = cold / max(1, sum(map(len, kept.values())))
+    costs = {"extract_seconds": time.perf_counter() - began, "extract_seconds_cold": cold}
     costs |= dict.fromkeys(("rows_computed", "rows_cached"), 0)
     training = None
     if wanted is not None:
@@ -171,10 +178,9 @@ def _pixels(
     return Inputs(dataset.with_splits(kept), tensors, tuple(skipped), costs, each, prefix, training)
 
 
-def _decode_all(
-    split: Split, network: Network, label: str, reporter: Reporter
-) -> tuple[torch.Tensor, list[int], dict[str, str]]:
-    """Return all pixels in memory, which images they are, and why the others are broken."""
+def _decode_all(split: Split, network: Network, label: str, reporter: Reporter) -> Decoded:
+    """Return all pixels in memory, and which images are broken."""
+    began = time.perf_counter()
     channels, height, width = network.preprocessing.shape
     whole = np.empty((len(split), height, width, channels), np.uint8)
     decoder = Decoder(network.preprocessing)
@@ -185,13 +191,13 @@ def _decode_all(
             whole[done : done + len(keys)] = pixels
             done += len(keys)
             bar.advance(len(keys))
-    return torch.from_numpy(whole[:done]), *_sorted_out(split, decoder, done)
+    decoded = torch.from_numpy(whole[:done])
+    return Decoded(decoded, dict(decoder.broken), time.perf_counter() - began, whole.nbytes)
 
 
-def _resize_all(
-    split: Split, network: Network, label: str, reporter: Reporter
-) -> tuple[Pictures, list[int], dict[str, str]]:
+def _resize_all(split: Split, network: Network, label: str, reporter: Reporter) -> Decoded:
     """As ``_decode_all``, but before the crop: pictures that views are cut from."""
+    began = time.perf_counter()
     decoder = Decoder(network.preprocessing)
     items = [Item(d, p) for d, p in zip(split.digests, split.pictures, strict=True)]
     pixels = []
@@ -199,23 +205,20 @@ def _resize_all(
         for _, picture in decoder.resized(items):
             pixels.append(picture)
             bar.advance(1)
-    rows, broken = _sorted_out(split, decoder, len(pixels))
-    contents = tuple(split.digests[i] for i in rows)
-    return Pictures(pixels, contents, network.preprocessing), rows, broken
+    size = sum(picture.nbytes for picture in pixels)
+    return Decoded(pixels, dict(decoder.broken), time.perf_counter() - began, size)
 
 
-def _sorted_out(split: Split, decoder: Decoder, done: int) -> tuple[list[int], dict[str, str]]:
+def _sorted_out(
+    split: Split, broken: dict[str, str], done: int
+) -> tuple[list[int], dict[str, str]]:
     """Return which images were decoded, so many, and why the others are broken, by id."""
-    rows = [i for i, name in enumerate(split.digests) if name not in decoder.broken]
-    broken = {
-        split.ids[i]: decoder.broken[name]
-        for i, name in enumerate(split.digests)
-        if name in decoder.broken
-    }
+    rows = [i for i, name in enumerate(split.digests) if name not in broken]
+    reasons = {split.ids[i]: broken[name] for i, name in enumerate(split.digests) if name in broken}
     if len(rows) != done:  # of two files with one content one was still there
-        name, reason = next(iter(broken.items()))
+        name, reason = next(iter(reasons.items()))
         raise FeatbenchError(f"{name}: {gone(reason)}")
-    return rows, broken
+    return rows, reasons
 
 
 def gone(reason: str) -> str:

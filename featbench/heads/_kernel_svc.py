@@ -23,6 +23,7 @@ from featbench.heads._kernels import (
     Floats,
     Kernel,
     gram_matrix,
+    gram_of,
     products,
     products_dtype,
     squared_lengths,
@@ -30,6 +31,7 @@ from featbench.heads._kernels import (
 )
 from featbench.heads._one_vs_one import Problem, plan
 from featbench.heads._pairs import Pairs
+from featbench.heads._shared_products import shared_products
 from featbench.heads._svc_trials import try_all
 from featbench.machine import keep_memory
 
@@ -135,7 +137,11 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         squares, device = squared_lengths(rows), find_device(self.device)
         for block in plan(problem):
             inside = slice(None) if block.is_whole else block.members
-            gram = gram_matrix(rows[inside], squares[inside], kernel, device, dtype)
+            known = shared_products(rows, dtype, device) if block.is_whole else None
+            if known is not None:
+                gram = gram_of(known, squares, kernel)
+            else:
+                gram = gram_matrix(rows[inside], squares[inside], kernel, device, dtype)
             problem.solve(gram, kernel.diagonal(squares[inside]), block)
             del gram  # its memory is what the next block's, and the support vectors, are put in
         self._take(problem, kept, rows)

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,15 +62,29 @@ class Candidate:
 
 
 def left_to_search(
-    name: str, fixed: Iterable[str], whole: bool = False
+    name: str,
+    fixed: Iterable[str],
+    whole: bool = False,
+    own: Mapping[str, Sequence[Any]] | None = None,
 ) -> dict[str, tuple[Any, ...]]:
-    """Return what of a head's space is not fixed already; or of its grid, if all is to be tried."""
+    """Return what of a head's space is not fixed already; or of its grid, if all is to be tried.
+
+    A space of the caller's ``own`` stands in place of both.
+    """
     head, known = HEADS[name], set(fixed)
+    if own:
+        return {k: tuple(values) for k, values in own.items() if k not in known}
     space = head.grid if whole and set(head.grid) - known else head.space
     return {k: values for k, values in space.items() if k not in known}
 
 
-def search_space(name: str, fixed: dict[str, Any], count: int | None, seed: int = 0) -> list[Head]:
+def search_space(
+    name: str,
+    fixed: dict[str, Any],
+    count: int | None,
+    seed: int = 0,
+    own: Mapping[str, Sequence[Any]] | None = None,
+) -> list[Head]:
     """Draw candidates from a head's declared space; no two of them do the same.
 
     Parameters
@@ -84,13 +98,15 @@ def search_space(name: str, fixed: dict[str, Any], count: int | None, seed: int 
         head's own ``grid`` where it declares one.
     seed : int
         Decides the draw.
+    own : mapping of str to sequence, optional
+        What to try, in place of the head's space.
 
     Raises
     ------
     UsageError
         For an unknown head or setting, or a head whose space is empty.
     """
-    base, space = create_head(name, **fixed), left_to_search(name, fixed, count is None)
+    base, space = create_head(name, **fixed), left_to_search(name, fixed, count is None, own)
     if not space:
         besides = f" besides {', '.join(fixed)}" if fixed else ""
         raise UsageError(f"head {name} has nothing to tune{besides}: leave --tune out")
@@ -98,7 +114,7 @@ def search_space(name: str, fixed: dict[str, Any], count: int | None, seed: int 
     default = tuple(base.get_params(deep=False)[k] for k in space)
     if count is not None:
         drawn = np.random.default_rng(seed).permutation(len(grid))
-        grid = [default, *(grid[i] for i in drawn)]
+        grid = [*([default] if not own else []), *(grid[i] for i in drawn)]
     found: dict[str, Head] = {}
     for values in grid:
         head = clone(base).set_params(**dict(zip(space, values, strict=True)))

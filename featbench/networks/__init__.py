@@ -1,5 +1,6 @@
 """What is computed: pretrained backbones, small networks, weights, blocks, and the cut."""
 
+from featbench.networks._at_hand import is_at_hand
 from featbench.networks._blocks import Block
 from featbench.networks._final_layer import replace_classifier
 from featbench.networks._fuse import fuse
@@ -46,6 +47,7 @@ __all__ = [
     "check_values",
     "create_network",
     "fuse",
+    "is_at_hand",
     "is_small",
     "is_weights_file",
     "layers_of",

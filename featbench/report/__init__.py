@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from featbench.report._embedding import draw_embedding as draw_embedding
     from featbench.report._embedding import plane_method as plane_method
     from featbench.report._embedding import project as project
+    from featbench.report._few_shots import FewShotCurve as FewShotCurve
+    from featbench.report._few_shots import few_shot_curves as few_shot_curves
+    from featbench.report._few_shots import labels_needed_table as labels_needed_table
     from featbench.report._formats import FOR_PROGRAMS as FOR_PROGRAMS
     from featbench.report._formats import FORMATS as FORMATS
     from featbench.report._formats import as_csv as as_csv
@@ -92,6 +95,9 @@ _HOMES = {
     "draw_speed": "_speed",
     "draw_views": "_image_sheets",
     "html_grid": "_html_table",
+    "FewShotCurve": "_few_shots",
+    "few_shot_curves": "_few_shots",
+    "labels_needed_table": "_few_shots",
     "label_of": "_names",
     "labels_among": "_names",
     "make_table": "_table",

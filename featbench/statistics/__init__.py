@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from featbench.statistics._compare import Standing as Standing
     from featbench.statistics._compare import compare as compare
     from featbench.statistics._holm import holm as holm
+    from featbench.statistics._labels_needed import LabelsNeeded as LabelsNeeded
+    from featbench.statistics._labels_needed import labels_needed as labels_needed
     from featbench.statistics._letters import compact_letters as compact_letters
     from featbench.statistics._metrics import METRICS as METRICS
     from featbench.statistics._metrics import accuracy_interval as accuracy_interval
@@ -35,6 +37,7 @@ _HOMES = {
     "Comparison": "_compare",
     "Friedman": "_ranks",
     "Interval": "_bootstrap",
+    "LabelsNeeded": "_labels_needed",
     "METRICS": "_metrics",
     "Method": "_compare",
     "MethodRun": "_compare",
@@ -47,6 +50,7 @@ _HOMES = {
     "critical_difference": "_ranks",
     "friedman": "_ranks",
     "holm": "_holm",
+    "labels_needed": "_labels_needed",
     "mcnemar": "_paired",
     "mean_interval": "_bootstrap",
     "mean_ranks": "_ranks",

@@ -35,6 +35,9 @@ source = "a report"
 """
 
 
+BARE = '[[run]]\nnetwork="lenet5"\nhead="mlp"\n'
+
+
 def written(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "study.toml"
     path.write_text(text)
@@ -132,20 +135,23 @@ def test_published_figures_find_their_runs(tmp_path: Path) -> None:
         ('[[run]]\nnetwork="lenet5"\nhead="mlp"\nseeds="all"', r"run\[0\].seeds: "),
         ("seeds = [0]", "run: Field required"),
         ("[[run]", "is not TOML"),
+        (BARE + "[preset.q]\ntrain.epoch=3", "unknown key preset.q.train.epoch; .*'epochs'"),
+        (BARE + "[preset.q]\nset.mlp.hiden=[1]", "unknown key preset.q.set.mlp.hiden; .*'hidden'"),
+        (BARE + "[preset.q]\nset.mpl.hidden=[1]", "unknown key preset.q.set.mpl; .*'mlp'"),
+        (
+            BARE + "[[published]]\nmatch={netwrk='x'}\ntest_accuracy=0.5\nsource='s'",
+            r"unknown key published\[0\].match.netwrk; .*'network'",
+        ),
+        (
+            BARE + "[[published]]\nmatch={}\ntest_acuracy=0.5\nsource='s'",
+            r"unknown key published\[0\].test_acuracy; .*'test_accuracy'",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(text: str, expected: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=expected) as told:
         load_recipe(written(tmp_path, text))
     assert "study.toml" in str(told.value) or "head" in str(told.value)
-
-
-def test_the_projects_own_recipes_can_be_read() -> None:
-    recipes = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.toml"))
-    assert recipes
-    for path in recipes:
-        assert load_recipe(path).runs
-        assert path.read_text().startswith(f"# featbench run benchmarks/{path.name}")
 
 
 def test_a_list_of_widths_is_one_setting_and_a_warm_start_has_its_own(tmp_path: Path) -> None:

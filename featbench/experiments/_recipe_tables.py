@@ -1,0 +1,154 @@
+"""The language of recipes: its tables and keys; an unknown one is named with the nearest."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from featbench.errors import UsageError, did_you_mean
+from featbench.experiments._run import Run
+from featbench.finetune import Schedule
+from featbench.heads import HEADS, create_head
+
+OneOrMore = str | list[str]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class RunTable(_Table):
+    """One ``[[run]]``: every list is an axis, ``name`` is what a later ``init_from`` calls it."""
+
+    data: OneOrMore | None = None
+    network: OneOrMore
+    weights: OneOrMore = "default"
+    head: OneOrMore | None = None
+    blocks: int | str | list[int | str] | None = None
+    warm_start: OneOrMore | None = None
+    name: str | None = None
+    init_from: str | None = None
+    set: dict[str, dict[str, Any]] = {}
+    train: dict[str, Any] = {}
+    seeds: list[int] | None = None
+    limit: int | list[int] | None = None
+    precision: OneOrMore | None = None
+    tune: int | str | None = None
+    folds: int | None = None
+    validation: float | None = None
+    protocol: str | None = None
+    search: dict[str, dict[str, list[Any]]] = {}
+    shots: int | list[int] | None = None
+    n_train: int | list[int] | None = None
+    n_val: int | None = None
+    repeats: int | None = Field(default=None, ge=1)
+    layers: OneOrMore | None = None
+
+
+class Preset(_Table):
+    """One ``[preset.NAME]``: what it changes, in the recipe and in every run."""
+
+    data: OneOrMore | None = None
+    seeds: list[int] | None = None
+    limit: int | list[int] | None = None
+    tune: int | str | None = None
+    shots: int | list[int] | None = None
+    set: dict[str, dict[str, Any]] = {}
+    train: dict[str, Any] = {}
+
+
+class Published(_Table):
+    """One ``[[published]]``: a figure from a paper or report, for the runs that match."""
+
+    match: dict[str, Any]
+    test_accuracy: float = Field(ge=0, le=1)
+    source: str
+
+
+class Recipe(_Table):
+    """A whole recipe."""
+
+    tables: ClassVar[dict[str, type[_Table]]] = {
+        "run": RunTable, "preset": Preset, "published": Published,
+    }  # fmt: skip
+
+    title: str = ""
+    note: str = ""
+    data: OneOrMore = "digits"
+    seeds: list[int] = [0]
+    split_seed: int = 0
+    limit: int | list[int] | None = None
+    precision: OneOrMore = "float32"
+    tune: int | str = 0
+    folds: int | None = None
+    validation: float | None = None
+    protocol: str | None = None
+    shots: int | list[int] | None = None
+    n_train: int | list[int] | None = None
+    n_val: int | None = None
+    repeats: int | None = Field(default=None, ge=1)
+    run: list[RunTable] = Field(min_length=1)
+    preset: dict[str, Preset] = {}
+    published: list[Published] = []
+
+
+def read_tables(content: dict[str, Any]) -> Recipe:
+    """Check what a recipe's file holds, the presets that are not asked for among it.
+
+    Parameters
+    ----------
+    content : dict
+        As TOML was read.
+
+    Raises
+    ------
+    UsageError
+        For a key or value that is not known: its path, and the nearest known key.
+    """
+    try:
+        recipe = Recipe.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(_explain(error)) from error
+    for name, preset in recipe.preset.items():
+        check_keys(preset.train, vars(Schedule()), f"preset.{name}.train")
+        check_keys(preset.set, HEADS, f"preset.{name}.set")
+        for head, settings in preset.set.items():
+            known = create_head(head).get_params(deep=False)
+            check_keys(settings, known, f"preset.{name}.set.{head}")
+    described = [*(field.name for field in fields(Run)), "method"]
+    for number, figure in enumerate(recipe.published):
+        check_keys(figure.match, described, f"published[{number}].match")
+    return recipe
+
+
+def check_keys(given: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Raise UsageError for a key that is not known, with its place and the nearest.
+
+    Parameters
+    ----------
+    given, known : iterable of str
+        Keys.
+    where : str
+        The table's place in the recipe.
+    """
+    known = list(known)
+    for key in given:
+        if key not in known:
+            raise UsageError(f"unknown key {where}.{key}{did_you_mean(key, known)} "
+                             f"Known: {', '.join(known)}")  # fmt: skip
+
+
+def _explain(error: ValidationError) -> str:
+    """Say what is wrong with the first bad key, where it is, and which key is nearest."""
+    found = error.errors()
+    first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
+    place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
+    if first["type"] != "extra_forbidden":
+        return f"{place}: {first['msg']}"
+    holder = Recipe.tables.get(str(first["loc"][0]), Recipe) if len(first["loc"]) > 1 else Recipe
+    key = str(first["loc"][-1])
+    return (
+        f"unknown key {place}{did_you_mean(key, holder.model_fields)} "
+        f"Known: {', '.join(holder.model_fields)}"
+    )
