@@ -72,7 +72,7 @@ def test_a_whole_study_from_the_prompt(featbench: Command, photos: Path, tmp_pat
     assert "fine-tune from pixels on: test" in tuned.out
     rows = json.loads(featbench("table", "--format", "json").out)
     assert [r["method"] for r in rows] == ["logreg", "fine-tune"]
-    assert featbench("table", "--format", "csv").out.startswith("run_id,recipe,dataset")
+    assert featbench("table", "--format", "csv").out.startswith("dataset,network,weights,cut")
     assert len(featbench("results", "ls").out.splitlines()) == 2
     assert json.loads(featbench("results", "show", result["run_id"][:5]).out) == result
     page = featbench("report", "-o", "r.html")
@@ -140,13 +140,9 @@ def test_features_of_a_file_are_fitted_like_those_of_the_images(
     ).err  # fmt: skip
     few = ("fit", "--head", "svm-rbf", "--features", f"f.{ending}", "--limit", 2, "--json")
     assert json.loads(featbench(*few).out)["n_train"] == 6
-    heading, *lines = featbench("table").out.splitlines()
-    row = next(line for line in lines if "| f " in line)
-    shown = dict(
-        zip(map(str.strip, heading.split("|")), map(str.strip, row.split("|")), strict=True)
-    )
-    assert shown["extract s"] == "–"  # no extraction, and none that took no time
-    assert (shown["method"], shown["images/s"]) == ("svm-rbf", "–")
+    row = next(r for r in json.loads(featbench("table", "--json").out) if r["network"] == "f")
+    assert row["extract_seconds_cold"] is None  # no extraction, and none that took no time
+    assert (row["description"], row["images_per_second"]) == ("svm-rbf", None)
     assert featbench("report", "-o", "r.html").code == 0
 
 

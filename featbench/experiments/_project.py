@@ -11,7 +11,6 @@ from featbench.datasets import DATASETS
 from featbench.errors import UsageError, did_you_mean
 from featbench.experiments._result import ResultStore
 from featbench.files import write_whole
-from featbench.networks import RUN
 
 FILE = "featbench.toml"
 LAST = "last.json"
@@ -141,8 +140,11 @@ def with_backbone(given: Choice, init_from: str | None = None, folder: Path = Pa
         When there is no such run.
     """
     named = init_from
-    if named is None and given.weights is not None and given.weights.startswith(RUN):
-        named = given.weights.removeprefix(RUN)
+    if named is None and given.weights is not None:
+        from featbench.networks import RUN  # imports torch, which commands that only show lack
+
+        if given.weights.startswith(RUN):
+            named = given.weights.removeprefix(RUN)
     if named is None:
         return given
     run = ResultStore(settle(given, remember=False, folder=folder).results).get(named)

@@ -105,12 +105,15 @@ def _compare_one(
 ) -> Compared | None:
     by_method: dict[str, dict[int, tuple[Result, MethodRun]]] = {}
     missing = []
+    same = _Shared()
     for result in results:
         table = load_predictions(store, result)
         if table is None:
             missing.append(result)
             continue
-        run = MethodRun(result.seed, table.ids, table.labels, table.predicted, table.groups)
+        groups = None if table.groups is None else same.column(table.groups)
+        run = MethodRun(result.seed, same.column(table.ids), same.column(table.labels),
+                        same.words(table.predicted), groups)  # fmt: skip
         by_method.setdefault(key_of(result), {})[result.seed] = result, run
     if not by_method:
         return None
@@ -125,6 +128,26 @@ def _compare_one(
         compare(methods, alpha=alpha, resamples=resamples),
         tuple(missing),
     )
+
+
+class _Shared:
+    """What many runs' predictions have in common is kept in memory once."""
+
+    def __init__(self) -> None:
+        self._columns: list[tuple[str, ...]] = []
+        self._words: dict[str, str] = {}
+
+    def column(self, values: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the column, or an equal one of before."""
+        for known in self._columns:
+            if known == values:
+                return known
+        self._columns.append(values)
+        return values
+
+    def words(self, values: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the column with each word one object."""
+        return tuple([self._words.setdefault(word, word) for word in values])
 
 
 def _run_key(result: Result) -> str:

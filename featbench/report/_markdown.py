@@ -57,7 +57,7 @@ def _padded(text: str, room: int, right: bool) -> str:
 
 def _escaped(text: str) -> str:
     """Keep a cell a cell: no pipe, line break, mark-up or tag of its own."""
-    text = re.sub(r"&(?=#?\w+;)", "&amp;", visible(text).translate(_SPECIAL))
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", visible(text)).translate(_SPECIAL)
     text = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)  # within a word it is no mark
     return isolated(text)
 

@@ -181,16 +181,31 @@ def _data_of(result: Result) -> tuple[str, str]:
 
 
 def _names_of_data(results: Sequence[Result]) -> dict[tuple[str, str], str]:
-    """Name each data set; of two with one name (a limit, say) the fingerprint begins to tell."""
-    prints: dict[str, list[str]] = {}
-    for name, fingerprint in dict.fromkeys(_data_of(r) for r in results if r.status == "ok"):
-        prints.setdefault(name, []).append(fingerprint)
+    """Name each data set; of those with one name each also says how it differs.
 
-    def name_of(name: str, fingerprint: str) -> str:
-        alike = fingerprint and len(prints.get(name, [])) > 1
-        return f"{name} ({fingerprint[:6]})" if alike else name
+    That is how few images of a class it has or how they were split, or else how its fingerprint
+    begins. A failed run may have no fingerprint.
+    """
+    alike: dict[str, dict[str, Result]] = {}
+    for result in results:
+        if result.status == "ok":
+            alike.setdefault(result.dataset, {}).setdefault(result.fingerprint, result)
+    names = {_data_of(result): result.dataset for result in results}
+    for those in alike.values():
+        if len(those) > 1:
+            told = [_size_and_split(one, those.values()) for one in those.values()]
+            distinct = len(set(told)) == len(told)
+            for one, text in zip(those.values(), told, strict=True):
+                text = text if distinct else one.fingerprint[:6]
+                names[_data_of(one)] = f"{one.dataset} ({text})" if text else one.dataset
+    return names
 
-    return {_data_of(r): name_of(*_data_of(r)) for r in results}
+
+def _size_and_split(one: Result, others: Iterable[Result]) -> str:
+    parts = [] if one.n_per_class is None else [f"{one.n_per_class} a class"]
+    if len({other.split_seed for other in others}) > 1:
+        parts.append(f"split seed {one.split_seed}")
+    return ", ".join(parts)
 
 
 def of_data(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:

@@ -45,9 +45,8 @@ def legend(rows: Sequence[Row], columns: Sequence[Column]) -> tuple[str, ...]:
     names = {column.name for column in columns}
     lines = []
     if "test_accuracy" in names and len(rows) > 1:
-        tied = any(row.tied for row in rows)
-        lines.append("Bold: the best shown of its data set" + ("; italic: not told apart from it." if tied
-                                                         else "."))  # fmt: skip
+        tied = "; italic: not told apart from it" if any(row.tied for row in rows) else ""
+        lines.append(f"Bold: the best shown of its data set{tied}.")
     if any(len(row.runs) > 1 for row in rows):
         lines.append("±: standard deviation over seeds (n - 1).")
     if "published_test_accuracy" in names:

@@ -33,7 +33,7 @@ def hostile(tmp_path: Path) -> ResultStore:
             {"settings": {"C": 2}, "accuracy": None, "seconds": 1.0, "problem": HOSTILE},
         ]
         one = result(
-            number, dataset=HOSTILE, command=HOSTILE, network=f"net {HOSTILE}" if number > 1 else "n",
+            number, dataset=HOSTILE, command=HOSTILE, network=HOSTILE[: 20 * number],
             fit_seconds=10.0 * number, test_accuracy=1 - wrong.mean(), n_test=120, test_ece=0.1,
             source="/nowhere", rows_cached=9, ledger=ledger, selection={"tune": 2},
             versions={"a": HOSTILE}, method="fine-tune" if number == 3 else "logreg",
