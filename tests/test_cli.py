@@ -111,7 +111,8 @@ def test_a_recipe_and_what_a_second_run_of_it_does(
     first = featbench("run", "r.toml", "--report", "r.html")
     assert first.code == 3  # one run failed, the rest went on
     assert "failed: blocks=nowhere" in first.err
-    assert first.out.count("photos") >= 3
+    assert first.out.count("frozen + ") == 2
+    assert "failed |" in first.out
     assert (tmp_path / "r.html").is_file()
     again = featbench("run", "r.toml", "--json")
     assert again.err.count("is finished already") == 2
@@ -140,7 +141,7 @@ def test_features_of_a_file_are_fitted_like_those_of_the_images(
     ).err  # fmt: skip
     few = ("fit", "--head", "svm-rbf", "--features", f"f.{ending}", "--limit", 2, "--json")
     assert json.loads(featbench(*few).out)["n_train"] == 6
-    row = next(r for r in json.loads(featbench("table", "--json").out) if r["network"] == "f")
+    row = next(r for r in json.loads(featbench("table", "--json").out) if r["dataset"] == "f")
     assert row["extract_seconds_cold"] is None  # no extraction, and none that took no time
     assert (row["description"], row["images_per_second"]) == ("svm-rbf", None)
     assert featbench("report", "-o", "r.html").code == 0

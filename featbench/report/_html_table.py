@@ -40,7 +40,7 @@ def as_html(table: Table) -> str:
     for section in table.sections:
         if section.title:
             parts.append(f'<h2 dir="auto">{_escaped(section.title)}</h2>')
-        parts.append(html_grid(table.columns, section))
+        parts.append(html_grid(table.columns_of(section), section))
     parts += [f'<p dir="auto">{_escaped(note)}</p>' for note in (*table.notes, *table.legend)]
     return _PAGE.format(body="\n".join(parts))
 

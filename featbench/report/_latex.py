@@ -45,7 +45,9 @@ def as_latex(table: Table) -> str:
     for i, section in enumerate(table.sections):
         parts.append(
             _environment(
-                table.columns, section, last if i == len(table.sections) - 1 and notes else []
+                table.columns_of(section),
+                section,
+                last if i == len(table.sections) - 1 and notes else [],
             )
         )
     return "\n".join(parts)

@@ -22,7 +22,7 @@ def as_markdown(table: Table) -> str:
     for section in table.sections:
         if section.title:
             texts.append(f"### {_escaped(section.title)}")
-        texts.append(_grid(table.columns, section.rows))
+        texts.append(_grid(table.columns_of(section), section.rows))
     texts.append("\n".join(_sentence(note) for note in (*table.notes, *table.legend)))
     return "\n\n".join(texts)
 

@@ -68,6 +68,12 @@ class Table:
         """All rows, section after section."""
         return [row for section in self.sections for row in section.rows]
 
+    def columns_of(self, section: Section) -> tuple[Column, ...]:
+        """Return a section's columns for readers: of several sections, without empty ones."""
+        if len(self.sections) < 2:
+            return self.columns
+        return tuple(c for c in self.columns if any(c.text(row) for row in section.rows))
+
 
 def make_table(
     store: ResultStore,

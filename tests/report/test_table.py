@@ -195,6 +195,11 @@ def test_settings_are_shown_where_nothing_else_tells_rows_apart(store: ResultSto
         save(store, 3, 300, method="knn", given={"k": 7}),
     ]
     assert shown(make_table(store, runs), "settings") == ["defaults", "C=9", ""]
+    other = save(store, 4, 300, dataset="other", fingerprint="g")
+    sections = make_table(store, [*runs, other])
+    assert ["settings" in [c.name for c in sections.columns_of(s)] for s in sections.sections] == [
+        True, False,
+    ]  # fmt: skip
     apart = make_table(store, runs[1:])
     assert "settings" not in [column.name for column in apart.columns]
 
