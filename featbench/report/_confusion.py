@@ -23,7 +23,15 @@ _NAME = 26  # characters of a class's name
 
 
 class Mistake(NamedTuple):
-    """One class taken for another: how often, of how many images."""
+    """One class taken for another.
+
+    Parameters
+    ----------
+    label, predicted : str
+        The true class, and the answer.
+    times, images : int
+        How often, of how many images of that class.
+    """
 
     label: str
     predicted: str

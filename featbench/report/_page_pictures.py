@@ -129,7 +129,8 @@ def _confusion(rows: Sequence[Row], store: ResultStore) -> Iterator[_Parts]:
         yield (
             "Confusion of the best", draw_confusion(found, label_of(result)),
             f"Confusion matrix of {len(found.classes)} classes. {worst or 'No confusion at all'}",
-            "A row a true class, a column an answer; the darker, the larger the share of its row.",
+            "A row a true class, a column an answer; the stronger the colour, the larger "
+            "the share of its row.",
         )  # fmt: skip
         return
 

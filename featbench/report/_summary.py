@@ -36,7 +36,7 @@ def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
         f"{data}: {of} {label_of(best.first)}: {percent(best.accuracy)}% of "
         f"{best.first.n_test:,} test images right{sure}{seeds}."
     )
-    tied = [row for row in others if row.tied]
+    tied = [row for row in others if row.tied or row.best]
     compared = [row for row in others if row.standing is not None]
     if tied:
         names = [label_of(row.first) for row in tied]
@@ -50,7 +50,11 @@ def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
         told = (
             ""
             if frozen[0].standing is None
-            else (", which may be chance" if frozen[0].tied else ", more than chance explains")
+            else (
+                ", which may be chance"
+                if frozen[0].tied or frozen[0].best
+                else ", more than chance explains"
+            )
         )
         yield (
             f"Training more of the network gains {gain:.1f} points over the best head on frozen "

@@ -18,7 +18,15 @@ class Answer(NamedTuple):
 
 
 class Case(NamedTuple):
-    """An image, its label, and an answer for each run."""
+    """An image and what was said of it.
+
+    Parameters
+    ----------
+    id, label : str
+        The image, and its class.
+    answers : tuple of Answer
+        One a run.
+    """
 
     id: str
     label: str

@@ -49,20 +49,18 @@ def test_the_page_holds_everything_and_asks_for_nothing(tmp_path: Path) -> None:
         result(4, status="failed", error=HOSTILE, test_accuracy=None),
     )
     page = write_report(store, tmp_path / "deep" / "report.html").read_text()
-    assert "<script" not in page
-    for outside in ('src="', "@import", "url(http", '<link rel="'):
+    for outside in ('src="', "@import", "url(http", 'href="http'):
         assert outside not in page
-    assert page.count("<svg") == 3
-    assert page.count('role="img"') == 3
+    assert page.count("<svg") == page.count('role="img"') >= 4
     assert "95.0% of 100 test images right" in page
     assert "Runs that failed" in page
     assert "prefers-color-scheme: dark" in page
 
 
 def test_the_page_is_of_one_recipe_when_asked(tmp_path: Path) -> None:
-    store = saved(tmp_path, result(recipe="a"), result(2, recipe="b", dataset="other"))
+    store = saved(tmp_path, result(recipe="a"), result(2, recipe="b", dataset="elsewhere"))
     page = write_report(store, tmp_path / "r.html", recipe="a").read_text()
     assert "photos" in page
-    assert "other" not in page
+    assert "elsewhere" not in page
     with pytest.raises(UsageError, match="no results of recipe 'c'"):
         write_report(store, tmp_path / "r.html", recipe="c")
