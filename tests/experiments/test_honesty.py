@@ -132,6 +132,7 @@ def stored(folder: Path) -> dict[str, dict[str, Any]]:
     return {one["run_id"]: {k: v for k, v in one.items() if k not in TIMES} for one in whole}
 
 
+@pytest.mark.slow
 def test_the_same_recipe_comes_to_the_same_table_and_killed_goes_on(
     photos: Path, tmp_path: Path
 ) -> None:
