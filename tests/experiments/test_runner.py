@@ -174,6 +174,9 @@ def test_interrupted_no_worker_goes_on(photos: Path, tmp_path: Path) -> None:
     assert process.returncode == 130, said
     assert "run the same command to go on" in said
     assert len(workers) >= 2
+    until = time.monotonic() + 20  # the trackers of shared memory end when their pipe does
+    while any(map(is_alive, workers)) and time.monotonic() < until:
+        time.sleep(0.05)
     assert not [pid for pid in workers if is_alive(pid)]
 
 
