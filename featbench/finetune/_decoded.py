@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from featbench.machine import free_memory
@@ -35,14 +35,14 @@ class Decoded:
     nbytes: int
 
 
-@dataclass
 class DecodedSplits:
     """The splits decoded last, as far as half of the memory that is free holds them.
 
     What is kept is for reading only: each training takes batches out of it.
     """
 
-    _kept: dict[str, Decoded] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._kept: dict[str, Decoded] = {}
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:

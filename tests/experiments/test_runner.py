@@ -78,6 +78,7 @@ def check_log(tmp_path: Path) -> None:
     assert all(line["rows_computed"] == 48 for line in computed)
 
 
+@pytest.mark.slow
 def test_several_processes_come_to_what_one_comes_to(photos: Path, tmp_path: Path) -> None:
     runs = [
         *runs_on(photos),
@@ -153,6 +154,7 @@ def test_pictures_are_not_kept_where_memory_is_short(
     assert here._pixels._size <= 1000
 
 
+@pytest.mark.slow
 def test_interrupted_no_worker_goes_on(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text(
         f'data = {json.dumps(str(photos))}\n[[run]]\nnetwork = "lenet5"\nblocks = "all"\n'
@@ -172,6 +174,9 @@ def test_interrupted_no_worker_goes_on(photos: Path, tmp_path: Path) -> None:
     assert process.returncode == 130, said
     assert "run the same command to go on" in said
     assert len(workers) >= 2
+    until = time.monotonic() + 20  # the trackers of shared memory end when their pipe does
+    while any(map(is_alive, workers)) and time.monotonic() < until:
+        time.sleep(0.05)
     assert not [pid for pid in workers if is_alive(pid)]
 
 
