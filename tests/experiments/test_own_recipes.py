@@ -31,7 +31,7 @@ def test_a_recipe_and_its_presets_can_be_looked_at_without_doing_them(
     presets = re.findall(r"^\[preset\.(\w+)\]", path.read_text(), re.MULTILINE)
     session = Session(cache=tmp_path / "cache", results=tmp_path / "results")
     for preset in (None, *presets):
-        runs = load_recipe(path, preset=preset, data="digits").runs
+        runs = load_recipe(path, preset=preset, data="digits", backbone="efficientnet_lite0").runs
         known = forecast(session, runs)
         assert len(known) == len(runs) > 0
         assert all(one.finished is False for one in known), [one.unknown for one in known]

@@ -55,7 +55,7 @@ def test_a_grid_has_a_row_a_class_and_leaves_out_what_cannot_be_read(photos: Pat
 def test_the_commands_draw(featbench: Command, photos: Path, tmp_path: Path) -> None:
     for head in ("logreg", "centroid"):
         featbench("fit", "--backbone", "lenet5", "--data", photos, "--head", head)
-    runs = [path.name for path in (tmp_path / "results").iterdir()]
+    runs = [path.name for path in (tmp_path / "results").glob("*/")]
     image = photos / "test/sky/sky_000.jpg"
     for name, arguments in {
         "predictions": runs,
@@ -78,7 +78,7 @@ def test_pictures_are_found_where_they_are_now(
     featbench: Command, photos: Path, tmp_path: Path
 ) -> None:
     featbench("fit", "--backbone", "lenet5", "--data", photos, "--head", "logreg")
-    (run,) = (tmp_path / "results").iterdir()
+    (run,) = (tmp_path / "results").glob("*/")
     moved = photos.rename(tmp_path / "elsewhere")
     assert featbench("plot", "predictions", run.name).code == 2
     assert featbench("plot", "predictions", run.name, "--data", moved).code == 0

@@ -69,7 +69,7 @@ def test_a_method_without_probabilities_is_told_what_to_do(
     featbench: Command, photos: Path, tmp_path: Path
 ) -> None:
     featbench("fit", "--backbone", "lenet5", "--data", photos, "--head", "svm-linear")
-    (run,) = (tmp_path / "results").iterdir()
+    (run,) = (tmp_path / "results").glob("*/")
     for arguments, said in [
         (("reliability", run.name), "calibrate=temperature"),
         (("reliability",), "name a run"),

@@ -59,7 +59,7 @@ def test_the_command_prints_a_table_and_draws(
 ) -> None:
     featbench("fit", "--backbone", "lenet5", "--data", photos, "--head", "logreg")
     featbench("fit", "--backbone", "lenet5", "--data", photos, "--head", "ridge")
-    runs = [path.name for path in (tmp_path / "results").iterdir()]
+    runs = [path.name for path in (tmp_path / "results").glob("*/")]
     options = ("plot", "sparsity", *runs, "--backbone", "cnn", "--data", photos)
     said = featbench(*options)
     assert said.code == 0
