@@ -12,12 +12,23 @@ import pytest
 from PIL import Image
 
 from featbench.cli import main
+from featbench.progress import Reporter
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--table", help="where the exhaustive test of cuts writes its table")
+
+
+class Notes(Reporter):
+    """Keeps the lines that it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
 
 
 def make_photos(root: Path, splits: dict[str, int] | None = None, *, size: int = 40) -> Path:

@@ -30,6 +30,7 @@ from featbench.experiments._model_file import (
     check_note,
     check_same,
 )
+from featbench.experiments._read_model import ReadModel
 from featbench.experiments._result import FINE_TUNE, ResultStore
 from featbench.experiments._trained_model import TrainedModel, trained_model
 from featbench.extraction import Features, extract
@@ -50,35 +51,28 @@ _HEAD = "head.json"
 
 
 @dataclass(frozen=True)
-class SavedModel:
+class SavedModel(ReadModel):
     """A model as it was read: nothing of its file has been run.
 
     Parameters
     ----------
     folder : Path
         Where it lies.
-    head : Head
-        Fitted.
     described : object
         What ``model.json`` says.
+    head : Head
+        Fitted.
     store : ResultStore, optional
         Where the run is looked for whose network is the backbone.
     """
 
-    folder: Path
     head: Head
-    described: ModelFile
     store: ResultStore | None = None
 
     @property
-    def classes(self) -> list[str]:
-        """The class names."""
-        return self.described.classes
-
-    @property
-    def title(self) -> str:
-        """The run and its head, for people."""
-        return f"{self.described.run[:6]} {self.head_name}"
+    def method(self) -> str:
+        """The head's registered name."""
+        return self.head_name
 
     @property
     def head_name(self) -> str:
@@ -91,18 +85,11 @@ class SavedModel:
         note = self.described.network
         return () if note is None else (note.name, note.weights, note.seed, str(note.spec))
 
-    def summary(self) -> dict[str, Any]:
-        """Return what the model is, as plain data."""
+    @property
+    def origin(self) -> tuple[str | None, str | None]:
+        """The network's name and weights; None where it was fitted on rows of a file."""
         note = self.described.network
-        return {
-            "run": self.described.run,
-            "head": self.head_name,
-            "method": self.head_name,
-            "network": None if note is None else note.name,
-            "weights": None if note is None else note.weights,
-            "dataset": self.described.dataset,
-            "classes": self.classes,
-        }
+        return (None, None) if note is None else (note.name, note.weights)
 
     def create_network(self, weights: Path | None = None) -> Network:
         """Make the network anew, and see that it is the one.
@@ -309,7 +296,7 @@ def load_model(folder: Path) -> SavedModel | TrainedModel:
                          "head's labels")  # fmt: skip
     if described.network is not None:
         check_note(described.network, path)
-    return SavedModel(folder, head, described)
+    return SavedModel(folder, described, head)
 
 
 def find_model(run: str, store: ResultStore) -> SavedModel | TrainedModel:

@@ -23,6 +23,7 @@ from featbench.experiments._model_file import (
     TrainedNote,
     check_classes,
 )
+from featbench.experiments._read_model import ReadModel
 from featbench.experiments._result import FINE_TUNE
 from featbench.extraction import Decoder, Item, batches, choose_device
 from featbench.files import write_whole
@@ -46,7 +47,7 @@ _MOST_BYTES = 16 * 2**30
 
 
 @dataclass(frozen=True)
-class TrainedModel:
+class TrainedModel(ReadModel):
     """A trained network as its description says; its tensors are read when it is made.
 
     Parameters
@@ -59,19 +60,17 @@ class TrainedModel:
         What it says of the network.
     """
 
-    folder: Path
-    described: ModelFile
     note: TrainedNote
 
     @property
-    def classes(self) -> list[str]:
-        """The class names."""
-        return self.described.classes
+    def method(self) -> str:
+        """``fine-tune``."""
+        return FINE_TUNE
 
     @property
-    def title(self) -> str:
-        """The run and its method, for people."""
-        return f"{self.described.run[:6]} {FINE_TUNE}"
+    def origin(self) -> tuple[str, str]:
+        """The network's name and weights."""
+        return self.note.name, self.note.weights
 
     @property
     def network_key(self) -> tuple[Any, ...]:
@@ -84,18 +83,6 @@ class TrainedModel:
         note = self.note
         return Anatomy(note.name, note.outputs, tuple(note.hidden), note.dropout, note.loss,
                        note.preprocessing.steps())  # fmt: skip
-
-    def summary(self) -> dict[str, Any]:
-        """Return what the model is, as plain data."""
-        return {
-            "run": self.described.run,
-            "head": None,
-            "method": FINE_TUNE,
-            "network": self.note.name,
-            "weights": self.note.weights,
-            "dataset": self.described.dataset,
-            "classes": self.classes,
-        }
 
     def create_network(self, weights: Path | None = None) -> Network:
         """Make the network, with its own tensors in it.

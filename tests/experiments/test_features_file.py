@@ -16,6 +16,7 @@ from featbench.errors import UsageError
 from featbench.experiments import FeatureTable, Run, Session, load_features
 from featbench.extraction import Features, export, extract
 from featbench.networks import create_network
+from tests.conftest import Notes
 
 HAS_PYARROW = importlib.util.find_spec("pyarrow") is not None
 ENDINGS = [
@@ -237,18 +238,9 @@ def test_the_fingerprint_is_over_id_content_label_and_split(tmp_path: Path) -> N
 
 
 def test_rows_on_both_sides_are_said(tmp_path: Path) -> None:
-    from featbench.progress import Reporter
-
-    class Kept(Reporter):
-        def __init__(self) -> None:
-            self.lines: list[str] = []
-
-        def say(self, line: str) -> None:
-            self.lines.append(line)
-
     X = made()["X"].copy()
     X[39] = X[1]
-    kept = Kept()
+    kept = Notes()
     path = write(tmp_path / "f.h5", made(X=X))
     Session(results=tmp_path / "r", reporter=kept).run(Run(features=str(path), head="logreg"))
     assert any("train and test share 1 rows" in line for line in kept.lines)

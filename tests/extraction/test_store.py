@@ -14,15 +14,7 @@ from featbench.datasets import load_dataset
 from featbench.errors import DamagedCacheError, FeatbenchError
 from featbench.extraction import Features, _shard, _store, extract
 from featbench.extraction._shard import Shard, read_shard
-from featbench.progress import Reporter
-
-
-class Notes(Reporter):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
+from tests.conftest import Notes
 
 
 def shards(cache: Path) -> list[Path]:

@@ -23,21 +23,13 @@ from featbench.finetune._objective import Objective
 from featbench.finetune._trainer import Trainer
 from featbench.networks import sha256_of_tensors
 from featbench.progress import Reporter
-from tests.conftest import make_photos
+from tests.conftest import Notes, make_photos
 
 HARD: dict[str, Any] = {
     "network": "lenet5:batch_norm=true:dropout=0.3",
     "weights": "random", "blocks": "all", "epochs": 4, "batch": 8, "schedule": "cosine",
     "warmup_epochs": 1, "layer_decay": 0.8, "weight_decay": 0.01,
 }  # fmt: skip
-
-
-class Notes(Reporter):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture(scope="module")

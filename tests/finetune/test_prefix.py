@@ -12,16 +12,7 @@ from featbench.datasets import Dataset, load_dataset
 from featbench.errors import UsageError
 from featbench.finetune import FineTuneClassifier, _budget
 from featbench.networks import create_network
-from featbench.progress import Reporter
-from tests.conftest import make_photos
-
-
-class Notes(Reporter):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
+from tests.conftest import Notes, make_photos
 
 
 @pytest.fixture(scope="module")
