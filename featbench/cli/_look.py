@@ -175,13 +175,18 @@ def networks_show(
 
 @results_app.command("ls")
 def results_ls(results: options.Results = None, as_json: options.Json = False) -> None:
-    """List recorded runs, oldest first."""
-    found = _store(results).all()
+    """List recorded runs, oldest first, then those whose training is not finished."""
+    from featbench.experiments import unfinished
+
+    store = _store(results)
+    found = store.all()
     if as_json:
         print(json.dumps([r.model_dump() for r in found]))
         return
     for result in found:
         print(f"{result.run_id}  {result.finished[:19]}  {result.dataset} · {one_line(result)}")
+    for left in unfinished(store):
+        print(left.describe())
 
 
 Run = Annotated[str, typer.Argument(help="A run's id, or how it begins.")]
@@ -195,8 +200,12 @@ def results_show(run: Run, results: options.Results = None) -> None:
 
 @results_app.command("rm")
 def results_rm(run: Run, results: options.Results = None) -> None:
-    """Remove one run's folder."""
-    print(f"removed {one_line(_store(results).remove(run))}")
+    """Remove one run's folder, or what an interrupted training left."""
+    from featbench.experiments import remove_unfinished
+
+    store = _store(results)
+    left = remove_unfinished(store, run)
+    print(f"removed {one_line(store.remove(run)) if left is None else left.run_id}")
 
 
 @app.command()

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from featbench.experiments._selection import Selection as Selection
     from featbench.experiments._session import Session as Session
     from featbench.experiments._trained_model import TrainedModel as TrainedModel
+    from featbench.experiments._unfinished import Unfinished as Unfinished
+    from featbench.experiments._unfinished import remove_unfinished as remove_unfinished
+    from featbench.experiments._unfinished import unfinished as unfinished
 
 _HOMES = {
     "Answers": "_answers",
@@ -60,6 +63,7 @@ _HOMES = {
     "Session": "_session",
     "Settled": "_project",
     "TrainedModel": "_trained_model",
+    "Unfinished": "_unfinished",
     "carry_out": "_runner",
     "find_model": "_model",
     "find_trained": "_model",
@@ -73,8 +77,10 @@ _HOMES = {
     "network_of": "_run_network",
     "parse_changes": "_recipe",
     "remember_extraction": "_project",
+    "remove_unfinished": "_unfinished",
     "save_model": "_model",
     "settle": "_project",
+    "unfinished": "_unfinished",
     "with_backbone": "_project",
     "write_project": "_project",
 }

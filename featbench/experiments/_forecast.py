@@ -10,7 +10,7 @@ from featbench.experiments._feature_table import FeatureTable
 from featbench.experiments._run import Run
 from featbench.experiments._session import Session
 from featbench.extraction import stored_rows
-from featbench.finetune import Schedule, storage_at
+from featbench.finetune import Schedule, pooling_at, storage_at
 from featbench.networks import FEATURES, PIXELS, is_at_hand
 
 MOST_READ = 2_000
@@ -125,7 +125,7 @@ def _rows(session: Session, run: Run, dataset: Dataset) -> tuple[int | None, int
         dataset,
         network,
         layer=at,
-        pooling=None if run.head else "none",
+        pooling=None if run.head else pooling_at(network, at),
         precision=run.precision,
         storage="float32" if run.head else storage_at(at),
         cache=session.cache,

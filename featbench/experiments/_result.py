@@ -54,9 +54,9 @@ class Result(BaseModel):
     ``images_per_second`` is what a prediction costs in use, from file to label with nothing cached:
     1 / (e + p). e is the seconds an image of what the prediction needs below the cut, decoding
     among it (``extract_seconds_cold`` over its images, without views and a warm start's own
-    features); p is ``predict_seconds`` over the images of all splits. Both are this run's own times
-    on its device, in its batches, and e counts choosing an engine and keeping the rows. None for a
-    file's rows.
+    features, but for those that the same pass gave); p is ``predict_seconds`` over the images of
+    all splits. Both are this run's own times on its device, in its batches, and e counts choosing
+    an engine and keeping the rows. None for a file's rows.
 
     Parameters
     ----------

@@ -27,6 +27,7 @@ from featbench.experiments._start import Start, seen_before, start_of
 from featbench.experiments._tensorboard import TensorBoard
 from featbench.experiments._train import train
 from featbench.experiments._trained_model import save_trained
+from featbench.experiments._unfinished import CHECKPOINT
 from featbench.extraction import choose_device
 from featbench.finetune import DecodedSplits
 from featbench.heads import SharedProducts
@@ -34,8 +35,6 @@ from featbench.machine import peak_memory_mb
 from featbench.networks import Network, create_network, is_weights_file
 from featbench.progress import SILENT, Reporter
 
-CHECKPOINT = "checkpoint"
-"""The folder of a run where its training is kept while it goes on."""
 _VERSIONS_OF = ("featbench", "torch", "torchvision", "timm", "scikit-learn", "numpy", "pillow")
 
 
@@ -274,9 +273,11 @@ class Session:
 
     def _train(self, run: Run, dataset: Dataset, name: str, again: bool) -> Outcome:
         """Train above a cut; goes on where the same run was interrupted, unless ``again``."""
-        kept = self.store.folder / name / CHECKPOINT
+        kept: Path | None = self.store.folder / name / CHECKPOINT
         if again:
-            shutil.rmtree(kept, ignore_errors=True)
+            shutil.rmtree(self.store.folder / name / CHECKPOINT, ignore_errors=True)
+        if self.store.find(name) is not None:  # no command would ever go on from there
+            kept = None
         rows = functools.partial(self._rows, run)
         with self._pixels.in_use():
             drawn, start = self._drawn(run, dataset), self._start(run)

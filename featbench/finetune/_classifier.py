@@ -17,10 +17,10 @@ from featbench.errors import UsageError
 from featbench.extraction import choose_device
 from featbench.finetune._checkpoint import Checkpoint
 from featbench.finetune._history import Listener
-from featbench.finetune._last_layers import LinearHead, go_on_from, put_last_layers, start_from
+from featbench.finetune._last_layers import WarmStart, go_on_from, put_last_layers, start_from
 from featbench.finetune._objective import Objective, class_weights
 from featbench.finetune._rates import parameter_groups
-from featbench.finetune._refit import first_epochs
+from featbench.finetune._refit import first_epochs, training_anew
 from featbench.finetune._schedule import Schedule
 from featbench.finetune._supply import Supply
 from featbench.finetune._trainer import Trainer
@@ -44,9 +44,11 @@ class FineTuneClassifier(BaseEstimator):
 schedule, warmup_epochs, step_epochs, step_factor, label_smoothing, clip_norm, amp, patience, \
 class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, normalise
         As in ``Schedule``.
-    warm_start : fitted linear head, optional
+    warm_start : fitted linear head or callable, optional
         Start the classifier from it (LP-FT, Kumar et al. 2022): the first labels are its own, and
-        with cross-entropy the first probabilities too.
+        with cross-entropy the first probabilities too. A callable returns such a head; it is called
+        when ``cache`` has the features that a head is fitted on, got in one pass with the values at
+        the cut where both are missing.
     init_from : GivenWeights, optional
         In place of ``weights``, go on from these, classifier included (staged training): hidden
         layers and the number of classes must be the same.
@@ -145,7 +147,7 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
         views: int = 4,
         copies: str | Sequence[str] = (),
         normalise: str = "weights",
-        warm_start: LinearHead | None = None,
+        warm_start: WarmStart | None = None,
         init_from: GivenWeights | None = None,
         checkpoint: str | Path | None = None,
         seed: int = 0,
@@ -239,7 +241,10 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
             self.network_, self.at_, self.activation_budget, self.precision, str(self.cache),
             self.device, self.strict, self.reporter,
         )  # fmt: skip
-        self.inputs_ = self._supply.for_training(dataset, schedule, self.seed)
+        fits_later = self.warm_start is not None and callable(self.warm_start)
+        self.inputs_ = self._supply.for_training(
+            dataset, schedule, self.seed, with_features=fits_later
+        )
         _check_enough(self.inputs_.dataset, schedule.needs_validation)
         if self.warm_start is not None:
             start_from(self.warm_start, self.network_)
@@ -260,7 +265,8 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
             suffix.load_state_dict(began)
             again = first_epochs(schedule, self.best_epoch_)
             kept = None if checkpoint is None else checkpoint.inner(f"refit-{again.epochs}")
-            self._train(suffix, groups, again, device, kept)
+            with training_anew(checkpoint):
+                self._train(suffix, groups, again, device, kept)
         self.copies_ = len(schedule.copies) * len(self.inputs_.dataset.train)
         self.network_.forget_sha256()  # rows of a trained network are no longer the old one's
         return self
