@@ -6,14 +6,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from featbench.datasets import Dataset, with_validation
+from featbench.datasets import Dataset
 from featbench.experiments._fit_head import fit, with_labels
 from featbench.experiments._outcome import Conditions, Outcome, images_per_second
 from featbench.experiments._result import Predictions
 from featbench.experiments._rows import Rows
 from featbench.experiments._run import Run
 from featbench.experiments._start import Start
-from featbench.finetune import FineTuneClassifier
+from featbench.finetune import FineTuneClassifier, hold_out
 from featbench.heads import Head
 
 _COSTS = ("extract_seconds", "extract_seconds_cold", "rows_computed", "rows_cached")
@@ -49,7 +49,7 @@ def train(
     """
     assert run.blocks is not None
     if run.schedule().needs_validation:
-        dataset = with_validation(dataset, split_seed=run.split_seed)
+        dataset = hold_out(dataset, run.split_seed, conditions.reporter)
     head, of_head = run.warm_start_head(), dict[str, Any]()
 
     def fitted_head() -> Head:

@@ -3,6 +3,7 @@
 from featbench.finetune._budget import pooling_at, storage_at
 from featbench.finetune._classifier import FineTuneClassifier
 from featbench.finetune._decoded import DecodedSplits
+from featbench.finetune._held_out import hold_out
 from featbench.finetune._last_layers import LinearHead
 from featbench.finetune._schedule import Schedule
 from featbench.finetune._trained import Anatomy
@@ -13,6 +14,7 @@ __all__ = [
     "FineTuneClassifier",
     "LinearHead",
     "Schedule",
+    "hold_out",
     "pooling_at",
     "storage_at",
 ]

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from featbench.datasets import Dataset, Split, with_validation
+from featbench.datasets import Dataset, Split
 from featbench.errors import UsageError
 from featbench.extraction import choose_device
 from featbench.finetune._checkpoint import Checkpoint
+from featbench.finetune._held_out import hold_out
 from featbench.finetune._history import Listener
 from featbench.finetune._last_layers import WarmStart, go_on_from, put_last_layers, start_from
 from featbench.finetune._objective import Objective, class_weights
@@ -55,7 +56,8 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
     checkpoint : path, optional
         A folder of its own for this training's state at the end of epochs (every ten seconds at
         most, and when interrupted): with the same settings and data, ``fit`` goes on from there,
-        to the same end. It stays until somebody removes it.
+        to the same end. It stays until somebody removes it, but for that of a training that
+        diverged.
     seed : int
         Seeds fresh weights, dropout and the order of the images: two runs on a CPU with one cache
         and as many threads are identical to the byte.
@@ -65,7 +67,8 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
         Of the frozen part's forward: ``float32``, or ``bfloat16`` for speed.
     activation_budget : int, optional
         Bytes that values at the cut may take, in memory and on disk; by default half of what is
-        free. Over it the frozen part is run on every batch of every epoch.
+        free. Over it the frozen part is run on every batch of every epoch. Decoded pictures, where
+        pixels are trained on, may take as much memory; over it they are decoded for every batch.
     cache : path
         The feature store; the frozen part runs once for each image.
     device : str
@@ -227,7 +230,7 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
         outputs = self.outputs_ = schedule.outputs(classes)
         keep_memory()
         if schedule.needs_validation:
-            dataset = with_validation(dataset, split_seed=self.split_seed)
+            dataset = hold_out(dataset, self.split_seed, self.reporter)
         device = choose_device(self.device)
         weights = self.weights if self.init_from is None else self.init_from
         self.network_ = create_network(self.network, weights, outputs, self.seed)

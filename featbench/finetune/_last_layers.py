@@ -112,11 +112,13 @@ def start_from(head: WarmStart, network: Network) -> None:
     seen = torch.as_tensor(head.classes_, dtype=torch.int64)
     if len(layer.weight) == 1:
         weight, bias, seen = weight[1:] - weight[:1], bias[1:] - bias[:1], torch.tensor([0])
+    weights = torch.zeros(layer.weight.shape, device="cpu")  # the layer may be on another device
+    biases = torch.full(layer.bias.shape, float(bias.min()) + _NO_CHANCE, device="cpu")
+    weights[seen] = torch.from_numpy(weight).float().reshape(-1, *layer.weight.shape[1:])
+    biases[seen] = torch.from_numpy(bias).float()
     with torch.no_grad():
-        layer.weight.zero_()
-        layer.bias.fill_(float(bias.min()) + _NO_CHANCE)
-        layer.weight[seen] = torch.from_numpy(weight).float().reshape(-1, *layer.weight.shape[1:])
-        layer.bias[seen] = torch.from_numpy(bias).float()
+        layer.weight.copy_(weights)
+        layer.bias.copy_(biases)
 
 
 def go_on_from(weights: GivenWeights, network: Network) -> None:

@@ -223,7 +223,8 @@ class Network:
             return named[blocks]
         raise UsageError(
             f"blocks={blocks}: {self.name} has no such block"
-            f"{did_you_mean(blocks, named)} Blocks: {', '.join(named)}, or 0, 1, …, all"
+            f"{did_you_mean(blocks, [*named, 'all'])} Blocks: {', '.join(named)}; or 0 (the "
+            "classifier alone), 1, …, all"
         )
 
     def first_trained(self, blocks: int | str) -> str:

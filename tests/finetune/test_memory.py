@@ -1,6 +1,5 @@
 """What is held in memory is counted first; what has no room is had another way, to the same end."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,11 @@ import torch
 
 from featbench.datasets import Dataset, load_dataset
 from featbench.errors import FeatbenchError
-from featbench.finetune import DecodedSplits, FineTuneClassifier, _budget
+from featbench.finetune import DecodedSplits, FineTuneClassifier, _budget, _undecoded
 from featbench.finetune._trainer import Trainer
 from featbench.finetune._undecoded import Undecoded
+from featbench.machine import ahead
+from featbench.networks import create_network
 from tests.conftest import Notes, make_photos
 from tests.finetune.test_prefix import end_of
 
@@ -131,22 +132,19 @@ def test_one_that_goes_away_while_it_trains_is_named(
         tune(load_dataset(root), tmp_path / "c", blocks="all", activation_budget=1, **how)
 
 
-def test_no_more_than_a_few_batches_are_decoded_at_a_time(data: Dataset) -> None:
-    from featbench.networks import create_network
+def test_no_more_than_a_few_batches_are_decoded_at_a_time(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[int] = []
 
+    def counted(work: Any, steps: Any, most: int, *arguments: Any) -> Any:
+        waiting.append(most)
+        return ahead(work, steps, most, *arguments)
+
+    monkeypatch.setattr(_undecoded, "ahead", counted)
     rows = Undecoded(data.train, create_network("lenet5").preprocessing)
-    decoded: list[int] = []
-    each = rows._each
-
-    def counted(chosen: Sequence[int], work: Any) -> Any:
-        decoded.append(len(chosen))
-        return each(chosen, work)
-
-    rows._each = counted  # type: ignore[method-assign]
-    parts = rows.split(2)
-    assert next(parts).shape == (2, 32, 32, 1)
-    assert sum(decoded) <= 2 * 6
-    parts.close()  # type: ignore[attr-defined]
+    assert [len(part) for part in rows.split(10)] == [10, 10, 4]
+    assert max(waiting) <= 4
 
 
 class TestActivationsBeyondFloat16:
