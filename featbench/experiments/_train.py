@@ -60,6 +60,7 @@ def train(
         model = FineTuneClassifier(
             run.network, "default" if start.before else start.weights, run.blocks, warm_start=head,
             init_from=start.before, checkpoint=checkpoint, seed=run.seed,
+            init_seed=run.init_seed,
             split_seed=run.split_seed, precision=run.precision, cache=conditions.cache,
             activation_budget=conditions.activation_budget, device=conditions.device,
             strict=conditions.strict, reporter=conditions.reporter, listeners=listeners,
