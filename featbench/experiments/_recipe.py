@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from featbench.datasets import Source
 from featbench.errors import UsageError, did_you_mean
+from featbench.experiments._instead import Given, Instead
 from featbench.experiments._protocols import with_protocol
 from featbench.experiments._recipe_tables import (
-    OneOrMore,
     Preset,
     Published,
     Recipe,
@@ -25,7 +26,7 @@ from featbench.experiments._stages import going_on
 from featbench.experiments._sweep import layers_to_sweep
 from featbench.finetune import Schedule
 from featbench.heads import create_head, left_to_search
-from featbench.networks import check_network, is_small
+from featbench.networks import check_network
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ def load_recipe(
     *,
     preset: str | None = None,
     changes: dict[str, Any] | None = None,
-    data: str | None = None,
-    backbone: str | None = None,
+    data: Given = None,
+    backbone: Given = None,
 ) -> Plan:
     """Read a recipe and expand it.
 
@@ -68,8 +69,9 @@ def load_recipe(
         One of its presets.
     changes : dict of str to Any, optional
         Dotted paths to values (``run.0.train.epochs``), set before the recipe is checked.
-    data, backbone : str, optional
-        Used in place of the recipe's data sets, and of every network that has pretrained weights.
+    data, backbone : str or sequence of str, optional
+        Used in place of the recipe's data, and of every network that has pretrained weights; or
+        ``OLD=NEW``, as ``Instead`` says.
 
     Returns
     -------
@@ -91,26 +93,21 @@ def load_recipe(
         _change(content, dotted, value)
     try:
         recipe = read_tables(content)
+        if preset is not None:
+            recipe = _with_runs_of(recipe, preset)
         tables = [with_protocol(recipe, table) for table in recipe.run]
         recipe = recipe.model_copy(update={"run": tables})
+        if preset is not None:
+            recipe = _with_preset(recipe, recipe.preset[preset])
+        instead = _instead(recipe, data, backbone)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
-    if preset is not None:
-        if preset not in recipe.preset:
-            raise UsageError(
-                f"{path}: has no preset {preset!r}{did_you_mean(preset, recipe.preset)} "
-                f"Presets: {', '.join(recipe.preset) or 'none'}"
-            )
-        recipe = _with_preset(recipe, recipe.preset[preset])
     name = path.stem if preset is None else f"{path.stem}:{preset}"
     runs: list[Run] = []
     named: dict[str, list[Run]] = {}
     for number, table in enumerate(recipe.run):
-        own: dict[str, Any] = {"data": data} if data is not None else {}
-        if backbone is not None:
-            own["network"] = _in_place(table.network, backbone)
         where = f"{path}: run[{number}]"
-        made = _expand(recipe, table.model_copy(update=own), name, where)
+        made = _expand(recipe, table, name, where, instead)
         if table.init_from is not None:
             made = going_on(made, table.init_from, named, where)
         if table.name is not None:
@@ -133,9 +130,27 @@ def _check(run: Run, where: str) -> None:
         raise UsageError(f"{where}: {error}") from error
 
 
-def _in_place(networks: OneOrMore, backbone: str) -> list[str]:
-    """Replace every network but our own small ones, which have no pretrained weights."""
-    return list(dict.fromkeys(n if is_small(n) else backbone for n in _axis(networks)))
+def _with_runs_of(recipe: Recipe, preset: str) -> Recipe:
+    """Return the recipe with a preset's own runs, where it has some."""
+    if preset not in recipe.preset:
+        raise UsageError(
+            f"has no preset {preset!r}{did_you_mean(preset, recipe.preset)} "
+            f"Presets: {', '.join(recipe.preset) or 'none'}"
+        )
+    own = recipe.preset[preset].run
+    return recipe.model_copy(update={"run": own}) if own else recipe
+
+
+def _instead(recipe: Recipe, data: Given, backbone: Given) -> Instead:
+    """Return what was given on the command line in place of what the recipe has."""
+    sources = [_axis(table.data or recipe.data) for table in recipe.run]
+    networks = [_axis(table.network) for table in recipe.run]
+    instead = Instead.read(data, backbone, itertools.chain(*sources), itertools.chain(*networks))
+    if instead.data is not None and all(table.data for table in recipe.run):
+        own = sorted({Source.read(text).place for text in itertools.chain(*sources)})
+        raise UsageError(f"--data {instead.data}: every run names its own data; say which one this "
+                         f"stands in for: --data {own[0]}={instead.data}")  # fmt: skip
+    return instead
 
 
 def parse_changes(texts: list[str]) -> dict[str, Any]:
@@ -193,11 +208,14 @@ def _with_preset(recipe: Recipe, preset: Preset) -> Recipe:
             for h in table.set.keys() | (preset.set.keys() & set(_heads(table)))
         }
         train = {**table.train, **preset.train} if table.blocks is not None else {}
+        if alone := preset.named.get(table.name or ""):
+            settings |= {h: {**settings.get(h, {}), **values} for h, values in alone.set.items()}
+            train |= alone.train
         runs.append(table.model_copy(update={**own, "set": settings, "train": train}))
     return recipe.model_copy(update={**whole, "run": runs})
 
 
-def _expand(recipe: Recipe, table: RunTable, name: str, where: str) -> list[Run]:
+def _expand(recipe: Recipe, table: RunTable, name: str, where: str, instead: Instead) -> list[Run]:
     """Return every combination of the axes of one ``[[run]]``."""
     if (table.head is None) == (table.blocks is None):
         raise UsageError(f"{where}: needs either head (on frozen features) or blocks (to train)")
@@ -207,6 +225,8 @@ def _expand(recipe: Recipe, table: RunTable, name: str, where: str) -> list[Run]
         raise UsageError(f"{where}: layers and search go with head, not with blocks")
     if table.head is not None and (table.train or table.warm_start):
         raise UsageError(f"{where}: train and warm_start go with blocks, not with head")
+    if table.head is not None and table.init_seed is not None:
+        raise UsageError(f"{where}: init_seed goes with blocks, not with head")
     heads = _heads(table)
     for key in ("set", "search"):
         for head in [h for h in getattr(table, key) if h not in heads]:
@@ -215,8 +235,11 @@ def _expand(recipe: Recipe, table: RunTable, name: str, where: str) -> list[Run]
                 f"{did_you_mean(head, heads)}"
             )
     runs = []
-    for data, network, weights, limit, precision, sample, seed in itertools.product(
-        _axis(table.data or recipe.data), _axis(table.network), _axis(table.weights),
+    for data, (network, weights), limit, precision, sample, seed in itertools.product(
+        [instead.source(one, named_by_run=bool(table.data))
+         for one in _axis(table.data or recipe.data)],
+        dict.fromkeys(instead.network(*one) for one in
+                      itertools.product(_axis(table.network), _axis(table.weights))),
         _axis(table.limit if table.limit is not None else recipe.limit),
         _axis(table.precision or recipe.precision), _samples(recipe, table, where),
         _seeds(recipe, table, where),
@@ -231,6 +254,7 @@ def _expand(recipe: Recipe, table: RunTable, name: str, where: str) -> list[Run]
             "seed": seed,
             "split_seed": recipe.split_seed,
             "recipe": name,
+            "name": table.name or "",
         }
         if table.blocks is not None:
             for blocks, warm_start in itertools.product(
@@ -248,6 +272,7 @@ def _expand(recipe: Recipe, table: RunTable, name: str, where: str) -> list[Run]
                             warm_start=warm_start,
                             warm_start_settings=warm_settings,
                             settings=settings,
+                            init_seed=table.init_seed,
                             **shared,
                         )
                     )

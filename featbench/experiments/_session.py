@@ -131,10 +131,10 @@ class Session:
     def network(self, run: Run) -> Network:
         """Create the run's network; the one used last is kept."""
         before = self._before(run)  # and default weights may be random: lenet5's are
-        key = (run.network, run.weights, before, run.seed)
+        key = (run.network, run.weights, before, run.network_seed)
         if self._network is None or self._network[0] != key:
             weights = self._start(run).weights
-            self._network = key, create_network(run.network, weights, seed=run.seed)
+            self._network = key, create_network(run.network, weights, seed=run.network_seed)
         return self._network[1]
 
     def _before(self, run: Run) -> str | None:
@@ -232,6 +232,7 @@ class Session:
             **found.fields,
             "source": whole_source(run.source),
             "given": given,
+            "name": run.name,
             "n_train": len(splits["train"]),
             "n_val": len(splits.get("val", ())),
             "n_test": len(splits["test"]),
@@ -328,7 +329,12 @@ class Session:
         )
         self._failures[run.key] = text
         result = Result(
-            run_id=failed_id(run), **asked(run), status="failed", error=text, **self._provenance()
+            run_id=failed_id(run),
+            **asked(run),
+            name=run.name,
+            status="failed",
+            error=text,
+            **self._provenance(),
         )
         self.store.save(result)
         return result

@@ -68,8 +68,8 @@ def train(
         model = FineTuneClassifier(
             run.network, "default" if start.before else start.weights, run.blocks,
             warm_start=None if head is None else fitted_head, init_from=start.before,
-            checkpoint=checkpoint, seed=run.seed, split_seed=run.split_seed,
-            precision=run.precision, cache=conditions.cache,
+            checkpoint=checkpoint, seed=run.seed, init_seed=run.init_seed,
+            split_seed=run.split_seed, precision=run.precision, cache=conditions.cache,
             activation_budget=conditions.activation_budget, device=conditions.device,
             strict=conditions.strict, reporter=conditions.reporter, listeners=listeners,
             **run.settings,

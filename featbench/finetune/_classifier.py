@@ -61,6 +61,8 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
     seed : int
         Seeds fresh weights, dropout and the order of the images: two runs on a CPU with one cache
         and as many threads are identical to the byte.
+    init_seed : int, optional
+        Of fresh weights, in place of ``seed``: so several seeds begin with the same network.
     split_seed : int
         Decides the validation images where the data set has none of its own.
     precision : str
@@ -154,6 +156,7 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
         init_from: GivenWeights | None = None,
         checkpoint: str | Path | None = None,
         seed: int = 0,
+        init_seed: int | None = None,
         split_seed: int = 0,
         precision: str = "float32",
         activation_budget: int | None = None,
@@ -197,6 +200,7 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
         self.init_from = init_from
         self.checkpoint = checkpoint
         self.seed = seed
+        self.init_seed = init_seed
         self.split_seed = split_seed
         self.precision = precision
         self.activation_budget = activation_budget
@@ -233,8 +237,9 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
             dataset = hold_out(dataset, self.split_seed, self.reporter)
         device = choose_device(self.device)
         weights = self.weights if self.init_from is None else self.init_from
-        self.network_ = create_network(self.network, weights, outputs, self.seed)
-        put_last_layers(self.network_, schedule, self.seed)
+        fresh = self.seed if self.init_seed is None else self.init_seed
+        self.network_ = create_network(self.network, weights, outputs, fresh)
+        put_last_layers(self.network_, schedule, fresh)
         if self.init_from is not None:
             go_on_from(self.init_from, self.network_)
         self.at_ = self.network_.place_of(self.blocks)
