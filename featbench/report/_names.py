@@ -1,7 +1,7 @@
 """What runs are called: in a table, alone, and beside others in a legend."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from featbench.experiments import FINE_TUNE, FROM_PIXELS, FROZEN, Result
 
@@ -13,8 +13,8 @@ def method_name(result: Result) -> str:
 
     ``frozen + logreg`` is a head on a frozen network, ``fine-tune blocks.6 from logreg (LP-FT)``
     trains from that block on and starts from a linear head (Kumar et al. 2022), ``from scratch``
-    trains everything from random weights; what is random and frozen says so, and ``stage 2`` goes
-    on from another run's weights.
+    trains everything from random weights; what is random and frozen says so, ``at blocks.3`` is a
+    head on values before the features, and ``stage 2`` goes on from another run's weights.
     """
     warm = result.settings.get("warm_start")
     start = f" from {warm} (LP-FT)" if warm else ""
@@ -25,7 +25,8 @@ def method_name(result: Result) -> str:
         approximate = " (approximate)" if result.approximate else ""
         if not result.rows_computed + result.rows_cached:
             return result.method + approximate  # on a file's features
-        return f"{'random, ' * is_random}frozen + {result.method}{approximate}"
+        place = f" at {result.layer}" if result.layer else ""
+        return f"{'random, ' * is_random}frozen + {result.method}{place}{approximate}"
     if result.cut == FROM_PIXELS:
         if is_random:
             return f"from scratch{start}"
@@ -33,6 +34,14 @@ def method_name(result: Result) -> str:
     if result.cut == FROZEN:
         return f"{'random, ' * is_random}frozen + classifier trained{start}"
     return f"{'random, ' * is_random}fine-tune {result.cut}{start}"
+
+
+def sample_name(sample: Mapping[str, int]) -> str:
+    """Return how many images were drawn to learn from; nothing where all were used."""
+    if "shots" in sample:
+        return f"{sample['shots']:,} image{'s' * (sample['shots'] != 1)} a class"
+    uses = (("n_train", "to train on"), ("n_val", "to choose on"))
+    return ", ".join(f"{sample[name]:,} {use}" for name, use in uses if name in sample)
 
 
 def network_name(result: Result) -> str:
@@ -95,6 +104,7 @@ def _aspects(result: Result) -> dict[tuple[str, str], str]:
         ("", "method"): method_name(result),
         **{key: said for key, said in settings.items() if key[1] not in _UNTOLD},
         ("", "a class"): few,
+        ("", "drawn"): "" if few else sample_name(result.sample),
         ("", "precision"): "" if result.precision == "float32" else result.precision,
         ("", "seed"): f"seed {result.seed}",
         ("", "goes on from"): f"from run {result.init_from[-1][:6]}" if result.init_from else "",

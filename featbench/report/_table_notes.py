@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from featbench.experiments import Result
 from featbench.report._columns import Column
-from featbench.report._rows import Row, Rows
+from featbench.report._names import sample_name
+from featbench.report._rows import Row, Rows, heading_of
 
 
 def notes_on(found: Rows, shown: Sequence[Row], constant: Sequence[tuple[str, str]]) -> list[str]:
@@ -21,6 +22,9 @@ def notes_on(found: Rows, shown: Sequence[Row], constant: Sequence[tuple[str, st
     """
     notes = [_on_data(found, data) for data in dict.fromkeys(r.data for r in shown if not r.failed)]
     notes += _on_tests(found, shown)
+    if len({row.size for row in shown}) > 1:
+        notes.append("Methods are compared with those that learned from as many images: letters, "
+                     "p-values, the best and ranks are of one size each.")  # fmt: skip
     if constant:
         notes.append("; ".join(f"{heading}: {value}" for heading, value in constant) + ".")
     if len(shown) < len(found.rows) and any(row.standing for row in shown):
@@ -46,7 +50,8 @@ def legend(rows: Sequence[Row], columns: Sequence[Column]) -> tuple[str, ...]:
     lines = []
     if "test_accuracy" in names and len(rows) > 1:
         tied = "; italic: not told apart from it" if any(row.tied for row in rows) else ""
-        lines.append(f"Bold: the best shown of its data set{tied}.")
+        of = " and size" if len({row.size for row in rows}) > 1 else ""
+        lines.append(f"Bold: the best shown of its data set{of}{tied}.")
     if any(len(row.runs) > 1 for row in rows):
         lines.append("±: standard deviation over seeds (n - 1).")
     if "published_test_accuracy" in names:
@@ -83,16 +88,18 @@ def _on_data(found: Rows, data: str) -> str:
     runs = [run for row in found.rows if row.data == data and not row.failed for run in row.runs]
     sizes = sorted({run.n_test for run in runs})
     size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
-    few = {run.n_per_class for run in runs}
+    few = {None if run.sample else run.n_per_class for run in runs}
     most = (
         f" (at most {next(iter(few))} images a class)" if len(few) == 1 and None not in few else ""
     )
-    return f"{data}: {size} test images{most}, read by {_runs(len(runs))}."
+    (drawn, *more) = {sample_name(run.sample) for run in runs}
+    learned = f" that learned from {drawn}" if drawn and not more else ""
+    return f"{data}: {size} test images{most}, read by {_runs(len(runs))}{learned}."
 
 
 def _on_tests(found: Rows, shown: Sequence[Row]) -> list[str]:
     """Return the comparisons' own notes; what is the same for all data sets, once."""
-    names = {run.run_id: row.data for row in shown for run in row.runs}
+    names = {run.run_id: heading_of(row.data, row.size) for row in shown for run in row.runs}
     by_data: dict[str, tuple[str, ...]] = {}
     for one in found.compared:
         data = next((names[r.run_id] for runs in one.methods for r in runs if r.run_id in names),
