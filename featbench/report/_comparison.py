@@ -58,6 +58,20 @@ def method_key(result: Result) -> str:
     return json.dumps({**key, "settings": _without_seed(settings)}, sort_keys=True)
 
 
+def as_method(result: Result, **cleared: Any) -> Result:
+    """Return a run as what its method's runs share: no seed, no setting that was searched.
+
+    Parameters
+    ----------
+    result : Result
+        A run.
+    **cleared
+        Other fields, and what they are to be.
+    """
+    settings = json.loads(method_key(result))["settings"]
+    return result.model_copy(update={"seed": 0, "recipe": "", "settings": settings, **cleared})
+
+
 def compare_results(
     store: ResultStore,
     results: Sequence[Result],

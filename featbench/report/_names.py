@@ -65,14 +65,18 @@ def labels_among(results: Sequence[Result]) -> list[str]:
     Returns
     -------
     list of str
-        What is the same in all is left out, but for a run alone; runs that nothing but their id
-        tells apart have its beginning.
+        What is the same in all is left out, but for a run alone; so is one network whose weights
+        are random or not, which the method says. Runs that nothing but their id tells apart have
+        its beginning.
     """
     if len(results) == 1:
         return [label_of(results[0])]
     aspects = [_aspects(result) for result in results]
     names = dict.fromkeys(name for parts in aspects for name in parts)
     telling = [name for name in names if _tells(name, aspects)]
+    pretrained = {result.weights for result in results} - {"random"}
+    if len({result.network for result in results}) == 1 and len(pretrained) == 1:
+        telling = [name for name in telling if name != ("", "network")]
     labels = [
         " · ".join(text for name in telling if (text := parts.get(name))) for parts in aspects
     ]
@@ -103,6 +107,7 @@ def _aspects(result: Result) -> dict[tuple[str, str], str]:
         ("", "network"): network_name(result),
         ("", "method"): method_name(result),
         **{key: said for key, said in settings.items() if key[1] not in _UNTOLD},
+        ("", "chosen"): f"best of {len(result.ledger)}" if result.ledger else "",
         ("", "a class"): few,
         ("", "drawn"): "" if few else sample_name(result.sample),
         ("", "precision"): "" if result.precision == "float32" else result.precision,

@@ -132,7 +132,7 @@ def rows_from(store: ResultStore, results: Sequence[Result], *, per_run: bool = 
         As ``compare_results``.
     """
     compared = tuple(compare_results(store, results, per_run=per_run))
-    names = _names_of_data(results)
+    names = names_of_data(results)
     grouped: dict[str, dict[Any, Result]] = {}
     for result in results:
         place = grouped.setdefault(result.run_id if per_run else _place(result), {})
@@ -187,7 +187,7 @@ def _data_of(result: Result) -> tuple[str, str]:
     return result.dataset, result.fingerprint
 
 
-def _names_of_data(results: Sequence[Result]) -> dict[tuple[str, str], str]:
+def names_of_data(results: Sequence[Result]) -> dict[tuple[str, str], str]:
     """Name each data set; of those with one name each also says how it differs.
 
     That is how few images of a class it has or how they were split, or else how its fingerprint
@@ -209,7 +209,7 @@ def _names_of_data(results: Sequence[Result]) -> dict[tuple[str, str], str]:
 
 
 def _size_and_split(one: Result, others: Iterable[Result]) -> str:
-    parts = [] if one.n_per_class is None else [f"{one.n_per_class} a class"]
+    parts = [] if one.sample or one.n_per_class is None else [f"{one.n_per_class} a class"]
     if len({other.split_seed for other in others}) > 1:
         parts.append(f"split seed {one.split_seed}")
     return ", ".join(parts)

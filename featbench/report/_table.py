@@ -122,7 +122,7 @@ def make_table(
     by = COLUMNS["dataset"] if group is None else column_named(group, "--group")
     found = rows_from(store, results, per_run=per_run)
     ranked, rank_notes = with_ranks(found.rows)
-    shown = with_best(_filtered(ranked, rows) if rows else ranked)
+    shown = with_best(filtered(ranked, rows) if rows else ranked)
     if order is not None:
         shown = _sorted(shown, order)
     sections = _sections(shown, by) if group is not None else _by_size(shown)
@@ -134,7 +134,7 @@ def make_table(
     programs = chosen or [COLUMNS[name] for name in FOR_PROGRAMS]
     if group is not None and by.name not in [column.name for column in programs]:
         programs = [by, *programs]
-    hidden = [] if chosen else _constant(shown, readers)
+    hidden = [] if chosen else constant(shown, readers)
     return Table(
         tuple(readers),
         tuple(programs),
@@ -147,8 +147,11 @@ def make_table(
 _TERM = re.compile(r"\s*(\w+)\s*=(.*)", re.DOTALL)
 
 
-def _filtered(rows: Sequence[Row], wanted: str) -> list[Row]:
-    """Return the rows in which every term holds; a comma within a value is no end of it."""
+def filtered(rows: Sequence[Row], wanted: str) -> list[Row]:
+    """Return the rows in which every term of ``--rows`` holds.
+
+    A comma within a value is no end of it.
+    """
     left = list(rows)
     for term in re.split(r",(?=\s*\w+\s*=)", wanted):
         parts = _TERM.fullmatch(term)
@@ -222,6 +225,11 @@ def _telling(rows: Sequence[Row], per_run: bool, *, apart: bool = False) -> list
     """
     names = ["seed" if per_run and name == "seeds" else name for name in FOR_READERS]
     names = [name for name in names if not apart or name not in ("n_per_class", "sample")]
+    return telling(rows, names, per_run=per_run)
+
+
+def telling(rows: Sequence[Row], names: Sequence[str], *, per_run: bool = False) -> list[Column]:
+    """Return the columns, of those that are named, that tell something of these rows."""
     columns = [settings_apart(rows, per_run) if name == "settings" else COLUMNS[name]
                for name in names]  # fmt: skip
     return [column for column in columns if _tells(column, rows)]
@@ -250,7 +258,7 @@ def _varying(column: Column, rows: Sequence[Row]) -> set[str]:
     return cells - {"random"} if column.name == "weights" and len(cells) > 1 else cells
 
 
-def _constant(rows: Sequence[Row], shown: Sequence[Column]) -> list[tuple[str, str]]:
+def constant(rows: Sequence[Row], shown: Sequence[Column]) -> list[tuple[str, str]]:
     """Return headings and values of the columns that are left out as one for all rows."""
     left = [COLUMNS[name] for name in ("network", "weights") if COLUMNS[name] not in shown]
     return [(column.heading, _one(column, rows)) for column in left if rows]
