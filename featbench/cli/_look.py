@@ -103,14 +103,19 @@ def report(
     data: Annotated[
         str | None, Option(help="Where the images are now; default: where they were.")
     ] = None,
+    labels_needed: options.LabelsNeeded = None,
     cache: options.Cache = None,
 ) -> None:
     """Write one self-contained HTML file: what came of the runs, in words, tables and pictures."""
     from featbench.experiments import Choice, settle
-    from featbench.report import write_report
+    from featbench.report import fraction_of, write_report
 
+    goal = None if labels_needed is None else fraction_of(labels_needed, "--labels-needed")
     folder = settle(Choice(cache=cache), remember=False).cache
-    print(write_report(_store(results), output, recipe=recipe, data=data, cache=folder))
+    page = write_report(
+        _store(results), output, recipe=recipe, data=data, cache=folder, labels_needed=goal
+    )
+    print(page)
 
 
 @app.command()

@@ -78,11 +78,21 @@ def _order(curve: FewShotCurve, needed: _Needed) -> tuple[bool, float]:
     return count is None, -float(curve.means[-1]) if count is None else count
 
 
-def said(curve: FewShotCurve, target: float, *, confidence: float = 0.95) -> str:
-    """Return how many images a class a method needs, with the interval, for a legend."""
-    found = curve.needed(target, confidence=confidence)
-    interval = _interval(curve, found)
-    return _count(curve, found) + (f" ({interval})" if interval and found.count else "")
+def said(curve: FewShotCurve, target: float, *, interval: str = "") -> str:
+    """Return how many images a class a method needs, with the 95% interval in brackets.
+
+    Parameters
+    ----------
+    curve : FewShotCurve
+        The method's.
+    target : float
+        The accuracy, a fraction.
+    interval : str
+        What stands before the interval.
+    """
+    found = curve.needed(target)
+    ends = _interval(curve, found) if found.count is not None else ""
+    return _count(curve, found) + (f" ({interval}{ends})" if ends else "")
 
 
 def _count(curve: FewShotCurve, found: LabelsNeeded) -> str:
