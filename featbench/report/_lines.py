@@ -15,7 +15,7 @@ MOST = 40
 """Lines that a picture has at most."""
 _STYLES = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.4, 1.2, 1.4)))
 _WIDTH = 9.0  # inches of a picture
-_COLUMN = 58  # characters of a legend's column, of two
+_COLUMN = 52  # characters of a legend's column, of two
 _LINE = 0.2  # inches of a legend's line
 
 
