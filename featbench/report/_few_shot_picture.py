@@ -15,7 +15,7 @@ from featbench.report._labels_table import said
 from featbench.report._lines import MOST, Legend, error_bar, key_above, look
 from featbench.statistics import t_interval
 
-_APART = 0.016  # how far lines are set apart, in the size's natural logarithm,
+_APART = 0.022  # how far lines are set apart, in the size's natural logarithm,
 _MOST_APART = 0.25  # of the smallest step between two sizes all of them together
 _TICKS = 16
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from featbench.experiments import Result
 from featbench.report._columns import Column
 from featbench.report._names import sample_name
-from featbench.report._rows import Row, Rows, heading_of
+from featbench.report._rows import Row, Rows
 
 
 def notes_on(found: Rows, shown: Sequence[Row], constant: Sequence[tuple[str, str]]) -> list[str]:
@@ -98,20 +98,37 @@ def _on_data(found: Rows, data: str) -> str:
 
 
 def _on_tests(found: Rows, shown: Sequence[Row]) -> list[str]:
-    """Return the comparisons' own notes; what is the same for all data sets, once."""
-    names = {run.run_id: heading_of(row.data, row.size) for row in shown for run in row.runs}
-    by_data: dict[str, tuple[str, ...]] = {}
+    """Return the comparisons' own notes; what is the same for all of them, once."""
+    names = {run.run_id: row.data for row in shown for run in row.runs}
+    having: dict[str, dict[str, list[dict[str, int]]]] = {}  # note → data set → sizes
+    every: dict[str, list[dict[str, int]]] = {}
     for one in found.compared:
         data = next((names[r.run_id] for runs in one.methods for r in runs if r.run_id in names),
                     None)  # fmt: skip
-        if data is not None:
-            by_data[data] = one.comparison.notes
-    notes: list[str] = []
-    for note in dict.fromkeys(note for those in by_data.values() for note in those):
-        having = [data for data, those in by_data.items() if note in those]
-        everywhere = len(having) == len(by_data)
-        notes.append(note if everywhere else f"{', '.join(having)}: {note}")
-    return notes
+        if data is None:
+            continue
+        every.setdefault(data, []).append(one.sample)
+        for note in one.comparison.notes:
+            having.setdefault(note, {}).setdefault(data, []).append(one.sample)
+    return [
+        note if there == every
+        else "; ".join(_told(data, sizes, every[data]) for data, sizes in there.items())
+        + f": {note}"
+        for note, there in having.items()
+    ]  # fmt: skip
+
+
+def _told(data: str, sizes: Sequence[dict[str, int]], every: Sequence[dict[str, int]]) -> str:
+    """Name a data set, and of its sizes those that are meant, where these are not all."""
+    if len(sizes) == len(every):
+        return data
+    shots = sorted(size["shots"] for size in sizes if "shots" in size)
+    others = [sample_name(size) or "all images" for size in sizes if "shots" not in size]
+    if shots:
+        counts = ", ".join(map(str, shots[:-1]))
+        counts = f"{counts} and {shots[-1]}" if counts else str(shots[-1])
+        others.append(f"{counts} image{'s' * (shots != [1])} a class")
+    return f"{data}, {'; '.join(others)}"
 
 
 def _runs(count: int) -> str:

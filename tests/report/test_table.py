@@ -313,6 +313,8 @@ def test_methods_that_learned_from_as_many_images_are_compared_draw_by_draw(
     assert [row.best for row in table.rows] == [True, False, True, False, True, False]
     assert "n_per_class" not in [column.name for column in table.columns]
     assert any("learned from as many images" in note for note in table.notes)
+    assert any(note.startswith("photos, 1 and 5 images a class: 95%") for note in table.notes)
+    assert any(note.startswith("photos, all images: 95%") for note in table.notes)
     alone = make_table(store, [run for run in runs if run.sample == {"shots": 5}])
     for column in ("ties", "p_best", "interval"):
         assert shown(table, column)[2:4] == shown(alone, column), column
