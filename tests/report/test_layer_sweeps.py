@@ -125,6 +125,7 @@ class TestCommand:
             store.save(one)
         said = featbench("plot", "layers", "-o", "a.svg")
         assert (said.code, said.out) == (0, f"{tmp_path / 'a.svg'}\n")
+        assert "logreg at layer2: test" in featbench("results", "ls").out
         svg = (tmp_path / "a.svg").read_text()
         assert all(text in svg for text in ("layer2", "frozen + knn", "frozen + logreg"))
         for chosen in (("--recipe", "r"), (runs("knn", first=5000)[0].run_id,)):
