@@ -7,6 +7,7 @@ from featbench.cli import _look as _look
 from featbench.cli import _plot as _plot
 from featbench.cli import _plot_data as _plot_data
 from featbench.cli import _plot_runs as _plot_runs
+from featbench.cli import _plot_sweeps as _plot_sweeps
 from featbench.cli import _predict as _predict
 from featbench.cli import _work as _work
 from featbench.cli._app import app, main

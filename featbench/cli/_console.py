@@ -121,6 +121,11 @@ def one_line(result: "Result") -> str:
     what = f"{result.network} ({result.weights}) · {result.method}"
     if result.cut != "classifier":
         what += f" from {result.cut} on"
+    if result.layer:
+        what += f" at {result.layer}"
+    if result.sample:
+        drawn = ", ".join(f"{name}={count}" for name, count in result.sample.items())
+        what += f", {drawn}, draw {result.seed}"
     if result.status != "ok" or result.test_accuracy is None or result.train_accuracy is None:
         return f"{what}: failed: {result.error}"
     if result.ledger:

@@ -15,7 +15,8 @@ from featbench.cli._console import one_line, print_network, print_table
 from featbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from featbench.experiments import ResultStore
+    from featbench.experiments import Result, ResultStore
+    from featbench.report import Table
 
 networks_app = typer.Typer(help="List networks, or show one's blocks and parameters.")
 results_app = typer.Typer(help="List, show or remove recorded runs.", no_args_is_help=True)
@@ -55,6 +56,7 @@ def table(
     per_run: Annotated[
         bool, Option("--per-run", help="A row for each run; else its seeds are one row.")
     ] = False,
+    labels_needed: options.LabelsNeeded = None,
     as_json: Annotated[bool, Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Print recorded results as one table: a row a method, compared by paired tests."""
@@ -69,12 +71,28 @@ def table(
         of = "" if recipe is None else f" of recipe {recipe}"
         print(f"no results{of} in {store.folder} yet: featbench fit --head svm-poly makes one")
         return
-    made = make_table(
-        store, shown, columns=columns, rows=rows, sort=sort, group=group, per_run=per_run
-    )
+    if labels_needed is not None:
+        given = {"--columns": columns, "--sort": sort, "--group": group, "--per-run": per_run}
+        made = _labels_table(shown, labels_needed, rows, [name for name in given if given[name]])
+    else:
+        made = make_table(
+            store, shown, columns=columns, rows=rows, sort=sort, group=group, per_run=per_run
+        )
     print(FORMATS[format_](made))
     if format_ in FOR_PROGRAMS:
         print("\n".join(made.notes), file=sys.stderr)
+
+
+def _labels_table(
+    results: "list[Result]", per_cent: float, rows: str | None, others: list[str]
+) -> "Table":
+    """Return the table of labels needed, which has columns and an order of its own."""
+    from featbench.report import fraction_of, labels_needed_table
+
+    if others:
+        raise UsageError(f"{others[0]}: goes without --labels-needed, whose rows are methods, the "
+                         "fewest labels first")  # fmt: skip
+    return labels_needed_table(results, fraction_of(per_cent, "--labels-needed"), rows=rows)
 
 
 @app.command()
@@ -85,14 +103,19 @@ def report(
     data: Annotated[
         str | None, Option(help="Where the images are now; default: where they were.")
     ] = None,
+    labels_needed: options.LabelsNeeded = None,
     cache: options.Cache = None,
 ) -> None:
     """Write one self-contained HTML file: what came of the runs, in words, tables and pictures."""
     from featbench.experiments import Choice, settle
-    from featbench.report import write_report
+    from featbench.report import fraction_of, write_report
 
+    goal = None if labels_needed is None else fraction_of(labels_needed, "--labels-needed")
     folder = settle(Choice(cache=cache), remember=False).cache
-    print(write_report(_store(results), output, recipe=recipe, data=data, cache=folder))
+    page = write_report(
+        _store(results), output, recipe=recipe, data=data, cache=folder, labels_needed=goal
+    )
+    print(page)
 
 
 @app.command()

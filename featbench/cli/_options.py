@@ -46,6 +46,10 @@ TensorBoard = Annotated[
     Option("--tensorboard", help="Also write each epoch of a training here (for TensorBoard)."),
 ]
 Recipe = Annotated[str | None, Option(help="Only this recipe's runs.")]
+LabelsNeeded = Annotated[
+    float | None,
+    Option(help="An accuracy in per cent: how many images a class each method needs to reach it."),
+]
 Picture = Annotated[Path, Option("-o", "--output", help="A .png, .svg or .pdf file.")]
 Network = Annotated[str, typer.Argument(help="A network (featbench networks, or timm/NAME).")]
 ResultsFolder = Annotated[Path | None, typer.Argument(help="Folder of the results.")]

@@ -48,7 +48,7 @@ def curves(
 
     check_picture(output)
     store = store_in(results)
-    asked = _asked_runs(store, runs or [], recipe)
+    asked = asked_runs(store, runs or [], recipe)
     trained = [(r, h) for r in asked if (h := store.history(r)) is not None]
     without = [r for r in asked if all(r is not one for one, _ in trained)]
     named = [r for r in without if any(r.run_id.startswith(text) for text in runs or [])]
@@ -66,7 +66,7 @@ def curves(
     print(save_figure(draw_curves(curves_of(trained)), output))
 
 
-def _asked_runs(store: "ResultStore", runs: list[str], recipe: str | None) -> "list[Result]":
+def asked_runs(store: "ResultStore", runs: list[str], recipe: str | None) -> "list[Result]":
     """Return the runs named, then a recipe's, each once."""
     if not runs and recipe is None:
         raise UsageError("name a run (featbench results ls lists them), or --recipe NAME")

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from featbench.report._embedding import draw_embedding as draw_embedding
     from featbench.report._embedding import plane_method as plane_method
     from featbench.report._embedding import project as project
+    from featbench.report._few_shot_picture import draw_few_shots as draw_few_shots
     from featbench.report._few_shots import FewShotCurve as FewShotCurve
     from featbench.report._few_shots import few_shot_curves as few_shot_curves
-    from featbench.report._few_shots import labels_needed_table as labels_needed_table
+    from featbench.report._few_shots import few_shot_key as few_shot_key
+    from featbench.report._few_shots import fraction_of as fraction_of
     from featbench.report._formats import FOR_PROGRAMS as FOR_PROGRAMS
     from featbench.report._formats import FORMATS as FORMATS
     from featbench.report._formats import as_csv as as_csv
@@ -34,7 +36,12 @@ if TYPE_CHECKING:
     from featbench.report._image_sheets import draw_grid as draw_grid
     from featbench.report._image_sheets import draw_predictions as draw_predictions
     from featbench.report._image_sheets import draw_views as draw_views
+    from featbench.report._labels_table import labels_needed_table as labels_needed_table
     from featbench.report._latex import as_latex as as_latex
+    from featbench.report._layers import LayerSweep as LayerSweep
+    from featbench.report._layers import draw_layers as draw_layers
+    from featbench.report._layers import layer_sweep_key as layer_sweep_key
+    from featbench.report._layers import layer_sweeps as layer_sweeps
     from featbench.report._markdown import as_markdown as as_markdown
     from featbench.report._names import label_of as label_of
     from featbench.report._names import labels_among as labels_among
@@ -97,7 +104,14 @@ _HOMES = {
     "html_grid": "_html_table",
     "FewShotCurve": "_few_shots",
     "few_shot_curves": "_few_shots",
-    "labels_needed_table": "_few_shots",
+    "LayerSweep": "_layers",
+    "few_shot_key": "_few_shots",
+    "layer_sweep_key": "_layers",
+    "draw_layers": "_layers",
+    "layer_sweeps": "_layers",
+    "labels_needed_table": "_labels_table",
+    "draw_few_shots": "_few_shot_picture",
+    "fraction_of": "_few_shots",
     "label_of": "_names",
     "labels_among": "_names",
     "make_table": "_table",

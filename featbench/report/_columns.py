@@ -199,7 +199,9 @@ _shared("cut", "trained from")
 _add(Column("method", "method", _method,
             lambda row: {"method": row.first.method, "description": _method(row)}))  # fmt: skip
 _plain("settings", "settings", _settings, _given)
+_plain("layer", "layer", lambda row: row.first.layer, lambda row: row.first.layer or None)
 _shared("n_per_class", "a class")
+_plain("sample", "drawn", lambda row: row.size, lambda row: row.first.sample)
 _shared("split_seed", "split seed")
 _shared("precision", "precision")
 _plain("seeds", "seeds", lambda row: str(len(row.runs)), lambda row: row.every("seed"),
@@ -262,9 +264,9 @@ FOR_PROGRAMS = tuple(
 )  # fmt: skip
 """What JSON and CSV have when no columns are chosen: everything once."""
 FOR_READERS = (
-    "network", "weights", "method", "settings", "n_per_class", "split_seed", "precision", "seeds",
-    "test_accuracy", "interval", "ties", "mean_rank", "published_test_accuracy", "test_log_loss",
-    "parameters", "seconds", "images_per_second",
+    "network", "weights", "method", "settings", "n_per_class", "sample", "split_seed", "precision",
+    "seeds", "test_accuracy", "interval", "ties", "mean_rank", "published_test_accuracy",
+    "test_log_loss", "parameters", "seconds", "images_per_second",
 )  # fmt: skip
 """What may be shown to people when no columns are chosen."""
 ALIASES = {"head": "method"}

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from featbench.experiments import Result, ResultStore, load_predictions
@@ -14,7 +14,7 @@ _SAME = ("fingerprint", "network", "weights", "cut", "method", "selection", "spl
 
 @dataclass(frozen=True)
 class Compared:
-    """The methods of one data set, and how they stand to each other.
+    """Methods that learned from and answered the same images, and how they stand to each other.
 
     Parameters
     ----------
@@ -26,6 +26,8 @@ class Compared:
         Of these methods.
     without_predictions : tuple of Result
         Runs that kept none: they are not compared.
+    sample : dict
+        How many images were drawn to learn from, as in ``Result``; empty where all were used.
     """
 
     dataset: str
@@ -33,6 +35,7 @@ class Compared:
     methods: tuple[tuple[Result, ...], ...]
     comparison: Comparison
     without_predictions: tuple[Result, ...]
+    sample: dict[str, Any] = field(default_factory=dict)
 
     def place_of(self, result: Result) -> int | None:
         """Return the index of the method that a result is a run of; None where it is of none."""
@@ -55,6 +58,20 @@ def method_key(result: Result) -> str:
     return json.dumps({**key, "settings": _without_seed(settings)}, sort_keys=True)
 
 
+def as_method(result: Result, **cleared: Any) -> Result:
+    """Return a run as what its method's runs share: no seed, no setting that was searched.
+
+    Parameters
+    ----------
+    result : Result
+        A run.
+    **cleared
+        Other fields, and what they are to be.
+    """
+    settings = json.loads(method_key(result))["settings"]
+    return result.model_copy(update={"seed": 0, "recipe": "", "settings": settings, **cleared})
+
+
 def compare_results(
     store: ResultStore,
     results: Sequence[Result],
@@ -64,6 +81,9 @@ def compare_results(
     per_run: bool = False,
 ) -> list[Compared]:
     """Compare the methods of each data set by the predictions that their runs kept.
+
+    Methods that learned from fewer images are compared with those that learned from as many, draw
+    by draw, and with no others: Holm's correction is over these pairs.
 
     Parameters
     ----------
@@ -80,7 +100,8 @@ def compare_results(
     Returns
     -------
     list of Compared
-        One a data set, in the order of the results; methods in that order too.
+        One a data set and number of images to learn from, in the order of the results; methods in
+        that order too.
 
     Raises
     ------
@@ -90,8 +111,8 @@ def compare_results(
     done = [r for r in results if r.status == "ok"]
     return [
         found
-        for fingerprint in dict.fromkeys(r.fingerprint for r in done)
-        if (found := _compare_one(store, [r for r in done if r.fingerprint == fingerprint],
+        for task in dict.fromkeys(map(_task, done))
+        if (found := _compare_one(store, [r for r in done if _task(r) == task],
                                   alpha, resamples, _run_key if per_run else method_key))
     ]  # fmt: skip
 
@@ -127,6 +148,7 @@ def _compare_one(
         tuple(tuple(result for result, _ in runs.values()) for runs in by_method.values()),
         compare(methods, alpha=alpha, resamples=resamples),
         tuple(missing),
+        results[0].sample,
     )
 
 
@@ -148,6 +170,11 @@ class _Shared:
     def words(self, values: tuple[str, ...]) -> tuple[str, ...]:
         """Return the column with each word one object."""
         return tuple([self._words.setdefault(word, word) for word in values])
+
+
+def _task(result: Result) -> tuple[str, str]:
+    """Return what methods must share to be compared: what is learned from, and answered."""
+    return result.fingerprint, json.dumps(result.sample, sort_keys=True)
 
 
 def _run_key(result: Result) -> str:

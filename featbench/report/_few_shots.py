@@ -1,17 +1,22 @@
-"""Few-shot curves of results, and how many labels each method needs to reach an accuracy."""
+"""Few-shot results become curves: a method's accuracy against images a class, draw by draw."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featbench.errors import UsageError
 from featbench.experiments import Result
-from featbench.report._comparison import method_key
-from featbench.report._names import method_name
-from featbench.statistics import labels_needed
+from featbench.report._comparison import as_method, method_key
+from featbench.report._names import labels_among, method_name
+from featbench.report._rows import names_of_data
+from featbench.statistics import LabelsNeeded, labels_needed
+
+Floats = NDArray[np.float64]
+
+NO_FEW_SHOTS = 'no few-shot runs: a recipe with protocol = "few-shot", or with shots, makes them'
 
 
 @dataclass(frozen=True)
@@ -21,13 +26,22 @@ class FewShotCurve:
     Parameters
     ----------
     dataset, network, weights, method : str
-        Of the runs.
+        Of the runs; the data set as it is called beside the others.
     shots : tuple of int
         Images a class, rising.
     draws : tuple of int
         The seeds that every size has.
     accuracies : ndarray of float64, shape (n_sizes, n_draws)
         Test accuracies, fractions.
+    images : ndarray of float64, shape (n_sizes,)
+        Images learned from in all, the mean over draws: fewer than a class's times classes where
+        some class has fewer.
+    label : str
+        What tells the method from the others on its data set.
+    result : Result
+        A run of it, without what its sizes and draws do not share.
+    left_out : int
+        Runs of draws that some size lacks.
     """
 
     dataset: str
@@ -36,7 +50,33 @@ class FewShotCurve:
     method: str
     shots: tuple[int, ...]
     draws: tuple[int, ...]
-    accuracies: NDArray[np.float64]
+    accuracies: Floats
+    images: Floats
+    label: str
+    result: Result
+    left_out: int = 0
+
+    @property
+    def means(self) -> Floats:
+        """Mean accuracy at each size, fractions, shape (n_sizes,)."""
+        means: Floats = self.accuracies.mean(axis=1)
+        return means
+
+    def needed(self, target: float, *, confidence: float = 0.95) -> LabelsNeeded:
+        """Return how many images a class reach an accuracy, see ``statistics.labels_needed``.
+
+        Parameters
+        ----------
+        target : float
+            Test accuracy, a fraction.
+        confidence : float
+            Of the interval over draws.
+        """
+        return labels_needed(self.shots, self.accuracies, target, confidence=confidence)
+
+    def images_at(self, shots: float) -> float:
+        """Return how many images in all are so many a class, interpolated like the accuracy."""
+        return float(np.exp(np.interp(np.log(shots), np.log(self.shots), np.log(self.images))))
 
 
 def few_shot_curves(results: Sequence[Result]) -> list[FewShotCurve]:
@@ -50,62 +90,85 @@ def few_shot_curves(results: Sequence[Result]) -> list[FewShotCurve]:
     Returns
     -------
     list of FewShotCurve
-        In the order of the results.
+        Data set by data set, in the order of the results.
     """
+    few = [r for r in results if r.status == "ok" and "shots" in r.sample]
+    names = names_of_data(results)
+    return [
+        curve
+        for fingerprint in dict.fromkeys(r.fingerprint for r in few)
+        for curve in _of_data([r for r in few if r.fingerprint == fingerprint], names)
+    ]
+
+
+def _of_data(results: Sequence[Result], names: dict[tuple[str, str], str]) -> list[FewShotCurve]:
     grouped: dict[str, dict[int, dict[int, Result]]] = {}
     for result in results:
-        if result.status == "ok" and "shots" in result.sample:
-            by_size = grouped.setdefault(_key(result), {})
-            by_size.setdefault(result.sample["shots"], {})[result.seed] = result
-    curves = []
-    for by_size in grouped.values():
-        shots = sorted(by_size)
-        draws = sorted(set.intersection(*(set(by_size[k]) for k in shots)))
-        if not draws:
-            continue
-        first = by_size[shots[0]][draws[0]]
-        values = [[by_size[k][seed].test_accuracy for seed in draws] for k in shots]
-        curves.append(
-            FewShotCurve(
-                first.dataset, first.network, first.weights, method_name(first), tuple(shots),
-                tuple(draws), np.array(values, dtype=np.float64),
-            )
-        )  # fmt: skip
-    return curves
+        by_size = grouped.setdefault(few_shot_key(result), {})
+        by_size.setdefault(result.sample["shots"], {})[result.seed] = result
+    methods = [
+        as_method(next(iter(next(iter(by_size.values())).values())), n_per_class=None, sample={})
+        for by_size in grouped.values()
+    ]
+    labels = labels_among(methods)
+    return [
+        curve
+        for method, label, by_size in zip(methods, labels, grouped.values(), strict=True)
+        for curve in _curve(method, label, by_size, names)
+    ]
 
 
-def labels_needed_table(
-    results: Sequence[Result], target: float, *, confidence: float = 0.95
-) -> list[dict[str, Any]]:
-    """Return how many images a class each method needs to reach an accuracy, plain for JSON.
+def _curve(
+    method: Result,
+    label: str,
+    by_size: dict[int, dict[int, Result]],
+    names: dict[tuple[str, str], str],
+) -> Iterator[FewShotCurve]:
+    """Yield a method's curve, if its sizes have a draw in common."""
+    shots = sorted(by_size)
+    draws = sorted(set.intersection(*(set(by_size[k]) for k in shots)))
+    if not draws:
+        return
+    values = [[by_size[k][seed].test_accuracy for seed in draws] for k in shots]
+    images = [[by_size[k][seed].n_train for seed in draws] for k in shots]
+    yield FewShotCurve(
+        names[method.dataset, method.fingerprint],
+        method.network,
+        method.weights,
+        method_name(method),
+        tuple(shots),
+        tuple(draws),
+        np.array(values, dtype=np.float64),
+        np.array(images, dtype=np.float64).mean(axis=1),
+        label,
+        method,
+        sum(len(runs) - len(draws) for runs in by_size.values()),
+    )
+
+
+def few_shot_key(result: Result) -> str:
+    """Return what a run shares with the same method's runs of other sizes and draws."""
+    key = json.loads(method_key(result))
+    return json.dumps({k: v for k, v in key.items() if k not in ("n_per_class", "sample")})
+
+
+def fraction_of(per_cent: float, option: str) -> float:
+    """Return an accuracy to reach as a fraction.
 
     Parameters
     ----------
-    results : sequence of Result
-        As ``few_shot_curves`` takes them.
-    target : float
-        Test accuracy, a fraction.
-    confidence : float
-        Of the interval, see ``featbench.statistics.labels_needed``.
+    per_cent : float
+        As typed.
+    option : str
+        Which option has it, for the message.
 
-    Returns
-    -------
-    list of dict
-        ``dataset``, ``network``, ``weights``, ``method``, ``shots``, ``draws`` (how many),
-        ``mean_accuracies``, ``target``, ``count``, ``low``, ``high`` and ``at_most``; the fewest
-        first, methods that do not reach it last.
+    Raises
+    ------
+    UsageError
+        For what is no accuracy in per cent.
     """
-    rows = []
-    for curve in few_shot_curves(results):
-        found = labels_needed(curve.shots, curve.accuracies, target, confidence=confidence)
-        rows.append({
-            "dataset": curve.dataset, "network": curve.network, "weights": curve.weights,
-            "method": curve.method, "shots": list(curve.shots), "draws": len(curve.draws),
-            "mean_accuracies": curve.accuracies.mean(axis=1).tolist(), **vars(found),
-        })  # fmt: skip
-    return sorted(rows, key=lambda row: np.inf if row["count"] is None else row["count"])
-
-
-def _key(result: Result) -> str:
-    key = json.loads(method_key(result))
-    return json.dumps({k: v for k, v in key.items() if k not in ("n_per_class", "sample")})
+    if 0 < per_cent <= 1:
+        raise UsageError(f"{option} {per_cent:g}: is in per cent, such as {100 * per_cent:g}")
+    if not 1 < per_cent <= 100:
+        raise UsageError(f"{option} {per_cent:g}: expected an accuracy in per cent, such as 80")
+    return per_cent / 100

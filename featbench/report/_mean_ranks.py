@@ -7,7 +7,7 @@ from featbench.report._comparison import method_key
 from featbench.report._rows import Row
 
 
-def with_ranks(rows: Sequence[Row]) -> tuple[list[Row], str]:
+def with_ranks(rows: Sequence[Row]) -> tuple[list[Row], tuple[str, ...]]:
     """Give each method that all of several data sets have its mean rank, and say what that tells.
 
     Parameters
@@ -18,10 +18,24 @@ def with_ranks(rows: Sequence[Row]) -> tuple[list[Row], str]:
     Returns
     -------
     list of Row
-        The same; ``rank`` is set where two methods or more are on all of two data sets or more.
-    str
-        Friedman's test and the critical difference; empty where there are no ranks.
+        The same; ``rank`` is set where two methods or more, that learned from as many images, are
+        on all of two data sets or more.
+    tuple of str
+        Friedman's test and the critical difference of each such size; empty where there are no
+        ranks.
     """
+    ranked, notes = list(rows), []
+    for size in dict.fromkeys(row.size for row in rows):
+        places = [i for i, row in enumerate(rows) if row.size == size]
+        found, note = _of_size([rows[i] for i in places])
+        for i, row in zip(places, found, strict=True):
+            ranked[i] = row
+        if note:
+            notes.append(f"{size}: {note}" if size else note)
+    return ranked, tuple(notes)
+
+
+def _of_size(rows: Sequence[Row]) -> tuple[list[Row], str]:
     scores: dict[str, dict[str, float]] = {}
     for row in rows:
         if not row.failed and row.accuracy is not None:

@@ -1,7 +1,7 @@
 """What runs are called: in a table, alone, and beside others in a legend."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from featbench.experiments import FINE_TUNE, FROM_PIXELS, FROZEN, Result
 
@@ -13,8 +13,8 @@ def method_name(result: Result) -> str:
 
     ``frozen + logreg`` is a head on a frozen network, ``fine-tune blocks.6 from logreg (LP-FT)``
     trains from that block on and starts from a linear head (Kumar et al. 2022), ``from scratch``
-    trains everything from random weights; what is random and frozen says so, and ``stage 2`` goes
-    on from another run's weights.
+    trains everything from random weights; what is random and frozen says so, ``at blocks.3`` is a
+    head on values before the features, and ``stage 2`` goes on from another run's weights.
     """
     warm = result.settings.get("warm_start")
     start = f" from {warm} (LP-FT)" if warm else ""
@@ -25,7 +25,8 @@ def method_name(result: Result) -> str:
         approximate = " (approximate)" if result.approximate else ""
         if not result.rows_computed + result.rows_cached:
             return result.method + approximate  # on a file's features
-        return f"{'random, ' * is_random}frozen + {result.method}{approximate}"
+        place = f" at {result.layer}" if result.layer else ""
+        return f"{'random, ' * is_random}frozen + {result.method}{place}{approximate}"
     if result.cut == FROM_PIXELS:
         if is_random:
             return f"from scratch{start}"
@@ -33,6 +34,14 @@ def method_name(result: Result) -> str:
     if result.cut == FROZEN:
         return f"{'random, ' * is_random}frozen + classifier trained{start}"
     return f"{'random, ' * is_random}fine-tune {result.cut}{start}"
+
+
+def sample_name(sample: Mapping[str, int]) -> str:
+    """Return how many images were drawn to learn from; nothing where all were used."""
+    if "shots" in sample:
+        return f"{sample['shots']:,} image{'s' * (sample['shots'] != 1)} a class"
+    uses = (("n_train", "to train on"), ("n_val", "to choose on"))
+    return ", ".join(f"{sample[name]:,} {use}" for name, use in uses if name in sample)
 
 
 def network_name(result: Result) -> str:
@@ -56,14 +65,18 @@ def labels_among(results: Sequence[Result]) -> list[str]:
     Returns
     -------
     list of str
-        What is the same in all is left out, but for a run alone; runs that nothing but their id
-        tells apart have its beginning.
+        What is the same in all is left out, but for a run alone; so is one network whose weights
+        are random or not, which the method says. Runs that nothing but their id tells apart have
+        its beginning.
     """
     if len(results) == 1:
         return [label_of(results[0])]
     aspects = [_aspects(result) for result in results]
     names = dict.fromkeys(name for parts in aspects for name in parts)
     telling = [name for name in names if _tells(name, aspects)]
+    pretrained = {result.weights for result in results} - {"random"}
+    if len({result.network for result in results}) == 1 and len(pretrained) == 1:
+        telling = [name for name in telling if name != ("", "network")]
     labels = [
         " · ".join(text for name in telling if (text := parts.get(name))) for parts in aspects
     ]
@@ -94,7 +107,9 @@ def _aspects(result: Result) -> dict[tuple[str, str], str]:
         ("", "network"): network_name(result),
         ("", "method"): method_name(result),
         **{key: said for key, said in settings.items() if key[1] not in _UNTOLD},
+        ("", "chosen"): f"best of {len(result.ledger)}" if result.ledger else "",
         ("", "a class"): few,
+        ("", "drawn"): "" if few else sample_name(result.sample),
         ("", "precision"): "" if result.precision == "float32" else result.precision,
         ("", "seed"): f"seed {result.seed}",
         ("", "goes on from"): f"from run {result.init_from[-1][:6]}" if result.init_from else "",

@@ -19,11 +19,12 @@ from featbench.experiments import Result, ResultStore
 from featbench.files import write_whole
 from featbench.report._escape import visible
 from featbench.report._html_table import html_grid
+from featbench.report._labels_table import labels_needed_table
 from featbench.report._names import labels_among
-from featbench.report._page_pictures import Picture, pictures_of
+from featbench.report._page_pictures import FEW_SHOTS, Picture, pictures_of
+from featbench.report._page_subjects import Subject, subjects_of
 from featbench.report._page_wrong import WrongOnes, wrong_ones
-from featbench.report._rows import Row, of_data
-from featbench.report._summary import summary_of
+from featbench.report._summary import labels_sentence, summary_of
 from featbench.report._table import Table, make_table
 
 _IMAGE_BYTES = 240_000
@@ -40,12 +41,27 @@ class _Ledger:
 
 
 @dataclass(frozen=True)
+class _Labels:
+    """How many labels each method needs: a heading, a table, and what to know of it.
+
+    It stands below the picture that has the heading ``below``.
+    """
+
+    below: str
+    heading: str
+    grid: Markup
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class _Part:
     """One data set's part of the page."""
 
     anchor: str
     name: str
+    note: str
     pictures: list[Picture]
+    labels: _Labels | None
     wrong: WrongOnes | None
     ledgers: list[_Ledger]
 
@@ -57,6 +73,7 @@ def write_report(
     recipe: str | None = None,
     data: str | None = None,
     cache: str | Path = "cache",
+    labels_needed: float | None = None,
 ) -> Path:
     """Write the report of all results, or of one recipe's.
 
@@ -72,6 +89,9 @@ def write_report(
         Where the images of the wrong predictions are now; by default where each run found them.
     cache : path
         The feature store's folder, whose index knows unchanged files.
+    labels_needed : float, optional
+        The accuracy, a fraction, for which few-shot runs say how many labels reach it; by default
+        what the best method reaches, rounded down to 5%.
 
     Returns
     -------
@@ -93,14 +113,14 @@ def write_report(
         raise UsageError(f"-o {path}: is a folder; name a file in it, such as report.html")
     done = [r for r in results if r.status == "ok"]
     table = make_table(store, results)
-    by_data = {name: _ranked(rows) for name, rows in of_data(table.rows)}
-    parts = _parts({name: rows for name, rows in by_data.items() if rows}, store, data, str(cache))
+    subjects = subjects_of(table.rows)
+    parts = _parts(subjects, store, data, str(cache), labels_needed)
     style, script = (_text(f"report.{kind}") for kind in ("css", "js"))
     page = _environment().get_template("report.html").render(
         title=f"featbench: {recipe or ', '.join(dict.fromkeys(r.dataset for r in results))}",
         made=f"{len(done)} finished runs; written {datetime.date.today()} by featbench "
         f"{__version__}",
-        summary=[line for part in parts for line in summary_of(part.name, by_data[part.name])],
+        summary=[line for subject in subjects for line in _summary(subject, labels_needed)],
         sections=_sections(table),
         notes=(*table.notes, *table.legend),
         parts=parts,
@@ -136,29 +156,47 @@ def _seen(value: Any) -> Any:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _ranked(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that have an accuracy, the best first."""
-    measured = [row for row in rows if not row.failed and row.accuracy is not None]
-    return sorted(measured, key=lambda row: -(row.accuracy or 0.0))
-
-
 def _sections(table: Table) -> list[tuple[str, Markup]]:
     return [(s.title, Markup(html_grid(table.columns, s))) for s in table.sections]
 
 
 def _parts(
-    by_data: dict[str, list[Row]], store: ResultStore, data: str | None, cache: str
+    subjects: Sequence[Subject],
+    store: ResultStore,
+    data: str | None,
+    cache: str,
+    target: float | None,
 ) -> list[_Part]:
+    room = _IMAGE_BYTES // max(1, len(subjects))
     return [
         _Part(
             f"data{number}",
-            name,
-            pictures_of(rows, store, f"p{number}"),
-            wrong_ones(rows, store, data=data, cache=cache, room=_IMAGE_BYTES // len(by_data)),
-            _ledgers([run for row in rows for run in row.runs]),
+            subject.name,
+            subject.note,
+            pictures_of(subject, store, f"p{number}", target),
+            _labels(subject, target),
+            wrong_ones(subject.rows, store, data=data, cache=cache, room=room),
+            _ledgers([run for row in subject.rows for run in row.runs]),
         )
-        for number, (name, rows) in enumerate(by_data.items())
+        for number, subject in enumerate(subjects)
     ]
+
+
+def _labels(subject: Subject, target: float | None) -> _Labels | None:
+    if not subject.curves:
+        return None
+    goal = subject.goal(target)
+    table = labels_needed_table(subject.few, goal)
+    (section,) = table.sections
+    grid = Markup(html_grid(table.columns, section))
+    return _Labels(FEW_SHOTS, f"Labels needed for {100 * goal:g}%", grid, table.notes)
+
+
+def _summary(subject: Subject, target: float | None) -> list[str]:
+    lines = summary_of(subject.heading, subject.rows)
+    if subject.curves:
+        lines.append(labels_sentence(subject.curves, subject.goal(target)))
+    return lines
 
 
 def _ledgers(runs: Sequence[Result]) -> list[_Ledger]:

@@ -10,13 +10,18 @@ from featbench.experiments import PredictionTable, Result, ResultStore, load_pre
 from featbench.report._confusion import confusion_of, draw_confusion
 from featbench.report._curves import curves_of, draw_curves
 from featbench.report._drawing import as_svg
+from featbench.report._few_shot_picture import draw_few_shots
+from featbench.report._layers import draw_layers, layer_sweeps
 from featbench.report._names import label_of
+from featbench.report._page_subjects import Subject
 from featbench.report._reliability import draw_reliability, reliability_lines
 from featbench.report._rows import Row
 from featbench.report._speed import COSTS, costed, draw_speed, pareto_front
 from featbench.report._standings import draw_standings
 
 _CURVES = 12  # runs whose curves can still be followed
+FEW_SHOTS = "Few-shot curves"
+_TOLD = 12  # lines that are read out
 _LINES = 5  # runs whose calibration can
 
 
@@ -45,22 +50,32 @@ class Picture:
     caption: str
 
 
-def pictures_of(rows: Sequence[Row], store: ResultStore, name: str) -> list[Picture]:
-    """Return the pictures of one data set.
+def pictures_of(
+    subject: Subject, store: ResultStore, name: str, target: float | None = None
+) -> list[Picture]:
+    """Return the pictures of one part of the page.
 
     Parameters
     ----------
-    rows : sequence of Row
-        Its methods, the best first.
+    subject : Subject
+        What it is of.
     store : ResultStore
-        Where their runs are.
+        Where the runs are.
     name : str
-        Begins the ids in the pictures: no two data sets' are alike.
+        Begins the ids in the pictures: no two parts' are alike.
+    target : float, optional
+        The accuracy, a fraction, that few-shot curves mark; see ``Subject.goal``.
     """
+    rows = subject.rows
     found = (
-        *_standings(rows), *_speed(rows), *_curves(rows, store), *_confusion(rows, store),
+        *_standings(rows),
+        *_few_shots(subject, target),
+        *_layers(rows),
+        *_speed(rows),
+        *_curves(rows, store),
+        *_confusion(rows, store),
         *_reliability(rows, store),
-    )  # fmt: skip
+    )
     return [
         Picture(heading, Markup(as_svg(figure, f"{name}-{i}")), float(figure.get_figwidth()),
                 alt, caption)
@@ -77,6 +92,41 @@ def _standings(rows: Sequence[Row]) -> Iterator[_Parts]:
         "Accuracy", draw_standings(rows), f"Test accuracies with intervals. {values}",
         "The point is the test accuracy (the mean over seeds), the line its 95% interval. Methods "
         "that share a letter are not told apart.",
+    )  # fmt: skip
+
+
+def _few_shots(subject: Subject, target: float | None) -> Iterator[_Parts]:
+    if not subject.curves:
+        return
+    goal = subject.goal(target)
+    told = "; ".join(
+        f"{curve.label}: " + ", ".join(f"{100 * mean:.1f}% with {size}" for size, mean
+                                       in zip(curve.shots, curve.means, strict=True))
+        for curve in subject.curves[:_TOLD]
+    )  # fmt: skip
+    yield (
+        FEW_SHOTS, draw_few_shots(subject.curves, goal),
+        f"Test accuracy against images a class. {told}",
+        f"Rings: where the mean over draws first reaches {100 * goal:g}%. Points of one size stand "
+        "a little apart, so that intervals do not cover each other.",
+    )  # fmt: skip
+
+
+def _layers(rows: Sequence[Row]) -> Iterator[_Parts]:
+    sweeps = layer_sweeps([run for row in rows for run in row.runs])
+    if not sweeps:
+        return
+    told = "; ".join(
+        f"{sweep.network}, {sweep.label}: "
+        + ", ".join(f"{100 * mean:.1f}% at {layer}" for layer, mean
+                    in zip(sweep.layers, sweep.means, strict=True))
+        for sweep in sweeps[:_TOLD]
+    )  # fmt: skip
+    yield (
+        "Accuracy against depth", draw_layers(sweeps),
+        f"Test accuracy against the layer that a head is fitted on. {told}",
+        "Layers from the first to the last, features being what comes before the classifier. "
+        "Points of one layer stand a little apart, so that intervals do not cover each other.",
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from featbench.experiments import Result, ResultStore
 from featbench.report._comparison import Compared, compare_results, method_key
+from featbench.report._names import sample_name
 from featbench.statistics import Interval, Standing, wilson_interval
 
 
@@ -24,12 +25,13 @@ class Row:
     standing : Standing or None
         How it compares; None where its runs kept no predictions, or failed.
     p_best : float or None
-        The adjusted p-value of the difference to the data set's best method; None for that one.
+        The adjusted p-value of the difference to the best method of its data set and size; None for
+        that one.
     rank : float or None
         Its mean rank over data sets, where it was measured on all of several.
     best, tied : bool
-        Whether its accuracy is the highest that is shown of its data set, and whether the test does
-        not tell it apart from that one.
+        Whether its accuracy is the highest that is shown of its data set, of methods that learned
+        from as many images, and whether the test does not tell it apart from that one.
     """
 
     runs: tuple[Result, ...]
@@ -44,6 +46,11 @@ class Row:
     def first(self) -> Result:
         """The first run: what all runs share may be read from it."""
         return self.runs[0]
+
+    @property
+    def size(self) -> str:
+        """How many images were drawn to learn from, in words; empty where all were used."""
+        return sample_name(self.first.sample)
 
     @property
     def failed(self) -> bool:
@@ -96,7 +103,7 @@ class Rows:
     rows : tuple of Row
         In the order in which the methods first appear among the results.
     compared : tuple of Compared
-        One a data set that has predictions.
+        One a data set and size that has predictions.
     unused : tuple of Result
         Runs that no row has: a later one of the same method and seed stands for them, or others of
         their method kept predictions and they did not.
@@ -125,7 +132,7 @@ def rows_from(store: ResultStore, results: Sequence[Result], *, per_run: bool = 
         As ``compare_results``.
     """
     compared = tuple(compare_results(store, results, per_run=per_run))
-    names = _names_of_data(results)
+    names = names_of_data(results)
     grouped: dict[str, dict[Any, Result]] = {}
     for result in results:
         place = grouped.setdefault(result.run_id if per_run else _place(result), {})
@@ -146,14 +153,14 @@ def rows_from(store: ResultStore, results: Sequence[Result], *, per_run: bool = 
 
 
 def with_best(rows: Iterable[Row]) -> list[Row]:
-    """Mark, among the rows that are shown, each data set's best and those tied with it."""
+    """Mark, among the rows that are shown, the best of each data set and size, and what it ties."""
     rows = list(rows)
-    tops: dict[str, Row] = {}
+    tops: dict[tuple[str, str], Row] = {}
     for row in rows:
         if row.accuracy is not None and not row.failed:
-            top = tops.setdefault(row.data, row)
-            tops[row.data] = row if row.accuracy > (top.accuracy or 0.0) else top
-    return [_marked(row, tops.get(row.data)) for row in rows]
+            top = tops.setdefault((row.data, row.size), row)
+            tops[row.data, row.size] = row if row.accuracy > (top.accuracy or 0.0) else top
+    return [_marked(row, tops.get((row.data, row.size))) for row in rows]
 
 
 def _marked(row: Row, top: Row | None) -> Row:
@@ -180,7 +187,7 @@ def _data_of(result: Result) -> tuple[str, str]:
     return result.dataset, result.fingerprint
 
 
-def _names_of_data(results: Sequence[Result]) -> dict[tuple[str, str], str]:
+def names_of_data(results: Sequence[Result]) -> dict[tuple[str, str], str]:
     """Name each data set; of those with one name each also says how it differs.
 
     That is how few images of a class it has or how they were split, or else how its fingerprint
@@ -202,7 +209,7 @@ def _names_of_data(results: Sequence[Result]) -> dict[tuple[str, str], str]:
 
 
 def _size_and_split(one: Result, others: Iterable[Result]) -> str:
-    parts = [] if one.n_per_class is None else [f"{one.n_per_class} a class"]
+    parts = [] if one.sample or one.n_per_class is None else [f"{one.n_per_class} a class"]
     if len({other.split_seed for other in others}) > 1:
         parts.append(f"split seed {one.split_seed}")
     return ", ".join(parts)
@@ -213,3 +220,20 @@ def of_data(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
     rows = list(rows)
     for data in dict.fromkeys(row.data for row in rows):
         yield data, [row for row in rows if row.data == data]
+
+
+def of_sizes(rows: Iterable[Row]) -> Iterator[tuple[str, str, list[Row]]]:
+    """Return data set, size and rows of each: what may be compared; all images come last."""
+    for data, same in of_data(rows):
+        for size in dict.fromkeys(row.size for row in sorted(same, key=_images_drawn)):
+            yield data, size, [row for row in same if row.size == size]
+
+
+def _images_drawn(row: Row) -> tuple[bool, int]:
+    sample = row.first.sample
+    return not sample, sum(sample.values())
+
+
+def heading_of(data: str, size: str) -> str:
+    """Return what rows of one data set and size stand under."""
+    return f"{data}, {size}" if size else data

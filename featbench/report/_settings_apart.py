@@ -33,7 +33,7 @@ def _called(row: Row, per_run: bool) -> tuple[Any, ...]:
     one = row.first
     seeds = tuple(row.every("seed")) if per_run else ()
     return (row.data, one.network, one.weights, COLUMNS["method"].text(row), one.n_per_class,
-            one.split_seed, one.precision, seeds)  # fmt: skip
+            row.size, one.split_seed, one.precision, seeds)  # fmt: skip
 
 
 def _texts(rows: Sequence[Row]) -> list[str]:

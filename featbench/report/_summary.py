@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from featbench.experiments import FROZEN
 from featbench.report._columns import percent
+from featbench.report._few_shots import FewShotCurve
+from featbench.report._labels_table import said
 from featbench.report._names import label_of, method_name
 from featbench.report._rows import Row
 
@@ -20,6 +22,28 @@ def summary_of(data: str, rows: Sequence[Row]) -> list[str]:
     """
     ranked = sorted((r for r in rows if r.accuracy is not None), key=lambda r: -(r.accuracy or 0))
     return list(_sentences(data, ranked)) if ranked else [f"{data}: no run has finished."]
+
+
+def labels_sentence(curves: Sequence[FewShotCurve], target: float) -> str:
+    """Return which method needs the fewest images a class to reach an accuracy.
+
+    Parameters
+    ----------
+    curves : sequence of FewShotCurve
+        Of one data set, at least one.
+    target : float
+        The accuracy, a fraction.
+    """
+    reached = [(count, curve) for curve in curves
+               if (count := curve.needed(target).count) is not None]  # fmt: skip
+    goal = f"{100 * target:g}% of test images right"
+    if not reached:
+        return f"{curves[0].dataset}: {goal} is more than any few-shot run has reached."
+    _, best = min(reached, key=lambda one: one[0])
+    return (
+        f"{best.dataset}: for {goal}, {best.label} needs the fewest labels: "
+        f"{said(best, target, interval='95% interval ')} images a class."
+    )
 
 
 def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
@@ -45,7 +69,7 @@ def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
     elif compared:
         yield "It is told apart from every other method that was compared."
     frozen = [r for r in ranked if r.first.cut == FROZEN and r.first.weights != "random"]
-    if frozen and frozen[0] is not best:
+    if frozen and best.first.cut != FROZEN:
         gain = 100 * ((best.accuracy or 0) - (frozen[0].accuracy or 0))
         told = (
             ""

@@ -17,7 +17,7 @@ from featbench.report._columns import (
     column_named,
 )
 from featbench.report._mean_ranks import with_ranks
-from featbench.report._rows import Row, of_data, rows_from, with_best
+from featbench.report._rows import Row, heading_of, of_data, of_sizes, rows_from, with_best
 from featbench.report._settings_apart import settings_apart
 from featbench.report._table_notes import footnote as footnote
 from featbench.report._table_notes import legend, notes_on
@@ -106,7 +106,8 @@ def make_table(
         A column: from the highest down where more is better, else from the lowest up; empty cells
         last.
     group : str, optional
-        A column: a section for each of its values. Without, one for each data set.
+        A column: a section for each of its values. Without, one for each data set and number of
+        images that methods learned from, since only such methods are compared.
     per_run : bool
         A row for each run, compared as if each were a method.
 
@@ -120,12 +121,12 @@ def make_table(
     order = None if sort is None else column_named(sort, "--sort")
     by = COLUMNS["dataset"] if group is None else column_named(group, "--group")
     found = rows_from(store, results, per_run=per_run)
-    ranked, rank_note = with_ranks(found.rows)
-    shown = with_best(_filtered(ranked, rows) if rows else ranked)
+    ranked, rank_notes = with_ranks(found.rows)
+    shown = with_best(filtered(ranked, rows) if rows else ranked)
     if order is not None:
         shown = _sorted(shown, order)
-    sections = _sections(shown, by)
-    readers = chosen or _telling(shown, per_run)
+    sections = _sections(shown, by) if group is not None else _by_size(shown)
+    readers = chosen or _telling(shown, per_run, apart=group is None)
     if by.name != "dataset" and not chosen and len({row.data for row in shown}) > 1:
         readers = [COLUMNS["dataset"], *readers]
     if len(sections) > 1:
@@ -133,12 +134,12 @@ def make_table(
     programs = chosen or [COLUMNS[name] for name in FOR_PROGRAMS]
     if group is not None and by.name not in [column.name for column in programs]:
         programs = [by, *programs]
-    hidden = [] if chosen else _constant(shown, readers)
+    hidden = [] if chosen else constant(shown, readers)
     return Table(
         tuple(readers),
         tuple(programs),
         sections,
-        (*notes_on(found, shown, hidden), *([rank_note] if rank_note else [])),
+        (*notes_on(found, shown, hidden), *rank_notes),
         legend(shown, readers),
     )
 
@@ -146,8 +147,11 @@ def make_table(
 _TERM = re.compile(r"\s*(\w+)\s*=(.*)", re.DOTALL)
 
 
-def _filtered(rows: Sequence[Row], wanted: str) -> list[Row]:
-    """Return the rows in which every term holds; a comma within a value is no end of it."""
+def filtered(rows: Sequence[Row], wanted: str) -> list[Row]:
+    """Return the rows in which every term of ``--rows`` holds.
+
+    A comma within a value is no end of it.
+    """
     left = list(rows)
     for term in re.split(r",(?=\s*\w+\s*=)", wanted):
         parts = _TERM.fullmatch(term)
@@ -206,9 +210,26 @@ def _sections(rows: Sequence[Row], by: Column) -> tuple[Section, ...]:
     return tuple(Section(title(text), tuple(those)) for text, those in found.items())
 
 
-def _telling(rows: Sequence[Row], per_run: bool) -> list[Column]:
-    """Return the columns, of those for readers, that tell something here."""
+def _by_size(rows: Sequence[Row]) -> tuple[Section, ...]:
+    """Return a section for each data set and number of images to learn from."""
+    found = list(of_sizes(rows))
+    if len(found) == 1:
+        return (Section("", tuple(rows)),)
+    return tuple(Section(heading_of(data, size), tuple(those)) for data, size, those in found)
+
+
+def _telling(rows: Sequence[Row], per_run: bool, *, apart: bool = False) -> list[Column]:
+    """Return the columns, of those for readers, that tell something here.
+
+    What sections tell apart, data sets and sizes, needs no column.
+    """
     names = ["seed" if per_run and name == "seeds" else name for name in FOR_READERS]
+    names = [name for name in names if not apart or name not in ("n_per_class", "sample")]
+    return telling(rows, names, per_run=per_run)
+
+
+def telling(rows: Sequence[Row], names: Sequence[str], *, per_run: bool = False) -> list[Column]:
+    """Return the columns, of those that are named, that tell something of these rows."""
     columns = [settings_apart(rows, per_run) if name == "settings" else COLUMNS[name]
                for name in names]  # fmt: skip
     return [column for column in columns if _tells(column, rows)]
@@ -218,7 +239,9 @@ def _tells(column: Column, rows: Sequence[Row]) -> bool:
     cells = [column.text(row) for row in rows]
     if column.name in ("network", "weights"):
         return len(rows) == 1 or len(_varying(column, rows)) > 1
-    if column.name in ("n_per_class", "split_seed", "precision", "seed"):
+    if column.name == "sample" and all("shots" in row.first.sample for row in rows if row.size):
+        return False  # n_per_class says it
+    if column.name in ("n_per_class", "sample", "split_seed", "precision", "seed"):
         return any(len({column.text(row) for row in same}) > 1 for _, same in of_data(rows))
     if column.name == "seeds":
         return any(len(row.runs) > 1 for row in rows)
@@ -235,7 +258,7 @@ def _varying(column: Column, rows: Sequence[Row]) -> set[str]:
     return cells - {"random"} if column.name == "weights" and len(cells) > 1 else cells
 
 
-def _constant(rows: Sequence[Row], shown: Sequence[Column]) -> list[tuple[str, str]]:
+def constant(rows: Sequence[Row], shown: Sequence[Column]) -> list[tuple[str, str]]:
     """Return headings and values of the columns that are left out as one for all rows."""
     left = [COLUMNS[name] for name in ("network", "weights") if COLUMNS[name] not in shown]
     return [(column.heading, _one(column, rows)) for column in left if rows]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from featbench.experiments import Result
 from featbench.report._columns import Column
+from featbench.report._names import sample_name
 from featbench.report._rows import Row, Rows
 
 
@@ -21,6 +22,9 @@ def notes_on(found: Rows, shown: Sequence[Row], constant: Sequence[tuple[str, st
     """
     notes = [_on_data(found, data) for data in dict.fromkeys(r.data for r in shown if not r.failed)]
     notes += _on_tests(found, shown)
+    if len({row.size for row in shown}) > 1:
+        notes.append("Methods are compared with those that learned from as many images: letters, "
+                     "p-values, the best and ranks are of one size each.")  # fmt: skip
     if constant:
         notes.append("; ".join(f"{heading}: {value}" for heading, value in constant) + ".")
     if len(shown) < len(found.rows) and any(row.standing for row in shown):
@@ -46,7 +50,8 @@ def legend(rows: Sequence[Row], columns: Sequence[Column]) -> tuple[str, ...]:
     lines = []
     if "test_accuracy" in names and len(rows) > 1:
         tied = "; italic: not told apart from it" if any(row.tied for row in rows) else ""
-        lines.append(f"Bold: the best shown of its data set{tied}.")
+        of = " and size" if len({row.size for row in rows}) > 1 else ""
+        lines.append(f"Bold: the best shown of its data set{of}{tied}.")
     if any(len(row.runs) > 1 for row in rows):
         lines.append("±: standard deviation over seeds (n - 1).")
     if "published_test_accuracy" in names:
@@ -83,28 +88,47 @@ def _on_data(found: Rows, data: str) -> str:
     runs = [run for row in found.rows if row.data == data and not row.failed for run in row.runs]
     sizes = sorted({run.n_test for run in runs})
     size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
-    few = {run.n_per_class for run in runs}
+    few = {None if run.sample else run.n_per_class for run in runs}
     most = (
         f" (at most {next(iter(few))} images a class)" if len(few) == 1 and None not in few else ""
     )
-    return f"{data}: {size} test images{most}, read by {_runs(len(runs))}."
+    (drawn, *more) = {sample_name(run.sample) for run in runs}
+    learned = f" that learned from {drawn}" if drawn and not more else ""
+    return f"{data}: {size} test images{most}, read by {_runs(len(runs))}{learned}."
 
 
 def _on_tests(found: Rows, shown: Sequence[Row]) -> list[str]:
-    """Return the comparisons' own notes; what is the same for all data sets, once."""
+    """Return the comparisons' own notes; what is the same for all of them, once."""
     names = {run.run_id: row.data for row in shown for run in row.runs}
-    by_data: dict[str, tuple[str, ...]] = {}
+    having: dict[str, dict[str, list[dict[str, int]]]] = {}  # note → data set → sizes
+    every: dict[str, list[dict[str, int]]] = {}
     for one in found.compared:
         data = next((names[r.run_id] for runs in one.methods for r in runs if r.run_id in names),
                     None)  # fmt: skip
-        if data is not None:
-            by_data[data] = one.comparison.notes
-    notes: list[str] = []
-    for note in dict.fromkeys(note for those in by_data.values() for note in those):
-        having = [data for data, those in by_data.items() if note in those]
-        everywhere = len(having) == len(by_data)
-        notes.append(note if everywhere else f"{', '.join(having)}: {note}")
-    return notes
+        if data is None:
+            continue
+        every.setdefault(data, []).append(one.sample)
+        for note in one.comparison.notes:
+            having.setdefault(note, {}).setdefault(data, []).append(one.sample)
+    return [
+        note if there == every
+        else "; ".join(_told(data, sizes, every[data]) for data, sizes in there.items())
+        + f": {note}"
+        for note, there in having.items()
+    ]  # fmt: skip
+
+
+def _told(data: str, sizes: Sequence[dict[str, int]], every: Sequence[dict[str, int]]) -> str:
+    """Name a data set, and of its sizes those that are meant, where these are not all."""
+    if len(sizes) == len(every):
+        return data
+    shots = sorted(size["shots"] for size in sizes if "shots" in size)
+    others = [sample_name(size) or "all images" for size in sizes if "shots" not in size]
+    if shots:
+        counts = ", ".join(map(str, shots[:-1]))
+        counts = f"{counts} and {shots[-1]}" if counts else str(shots[-1])
+        others.append(f"{counts} image{'s' * (shots != [1])} a class")
+    return f"{data}, {'; '.join(others)}"
 
 
 def _runs(count: int) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from featbench.statistics._ranks import rank_groups as rank_groups
     from featbench.statistics._runs import Seeded as Seeded
     from featbench.statistics._runs import paired_p_value as paired_p_value
+    from featbench.statistics._t_interval import t_interval as t_interval
     from featbench.statistics._wilson import wilson_interval as wilson_interval
 
 _HOMES = {
@@ -58,6 +59,7 @@ _HOMES = {
     "paired_p_value": "_runs",
     "rank_groups": "_ranks",
     "sign_flip_test": "_paired",
+    "t_interval": "_t_interval",
     "wilson_interval": "_wilson",
 }
 

@@ -28,8 +28,9 @@ def test_a_linear_probe_tries_45_penalties_on_the_features_as_they_are(tmp_path:
         {"preprocess": "none"},
     )
     assert len(values) == 45
-    assert (values[0], values[-1]) == (1e-6, 1e5)
-    ratios = [b / a for a, b in pairwise(values)]
+    # the penalties are 1e-6 to 1e5, the weakest first: C is their inverse
+    assert (values[0], values[-1]) == (1e6, 1e-5)
+    ratios = [a / b for a, b in pairwise(values)]
     assert ratios == pytest.approx([10 ** (11 / 44)] * 44, rel=1e-4)
     assert "tune grid: 45 of C" in run.describe()
 

@@ -85,8 +85,10 @@ def test_draws_share_features_and_the_fingerprint_and_are_compared(
     assert {r.fingerprint for r in (*few, *other, whole)} == {whole.fingerprint}
     assert len({r.run_id for r in (*few, *other, whole)}) == 7
     assert few[0].sample == {"shots": 2}
-    (compared,) = compare_results(here.store, [*few, *other, whole], resamples=200)
-    assert [len(runs) for runs in compared.methods] == [3, 3, 1]
+    drawn, all_images = compare_results(here.store, [*few, *other, whole], resamples=200)
+    assert [len(runs) for runs in drawn.methods] == [3, 3]
+    assert [one.seeds for one in drawn.comparison.standings] == [(0, 1, 2)] * 2
+    assert (drawn.sample, all_images.methods) == ({"shots": 2}, ((whole,),))
     assert here.run(replace(run, seed=1)) == few[1]
 
 

@@ -153,3 +153,49 @@ def test_the_summary_says_what_can_be_told(tmp_path: Path, count: int) -> None:
     page = write_report(store, tmp_path / "r.html").read_text()
     assert "90.0% of 100 test images right (95% interval 82.6 to 94.5)" in page
     assert ("The test images do not tell it apart from" in page) == (count == 2)
+
+
+def test_few_shot_runs_and_layer_sweeps_have_pictures_with_words_and_labels_needed(
+    tmp_path: Path,
+) -> None:
+    store = ResultStore(tmp_path)
+    labels = np.arange(100) % 2
+    for k, right in ((1, 60), (5, 83)):
+        for draw in range(3):
+            one = result(10 * k + draw, sample={"shots": k}, n_per_class=k, n_train=2 * k,
+                         seed=draw, rows_cached=1, test_accuracy=right / 100,
+                         network=HOSTILE)  # fmt: skip
+            said = np.where(np.arange(100) < right, labels, 1 - labels)
+            store.save(
+                one, Predictions([str(i) for i in range(100)], labels, said).as_csv(["a", "b"])
+            )
+    page = write_report(store, tmp_path / "few.html").read_text()
+    for part in (
+        "photos, 5 images a class: there is one method", "for 80% of test images right",
+        "Labels needed for 80%", "60.0% with 1, 83.0% with 5",
+        "pictures are of methods that learned from 5 images a class", "a class for 80%",
+    ):  # fmt: skip
+        assert part in page, part
+    assert "Accuracy against depth" not in page
+    assert "Labels needed for 70%" in write_report(
+        store, tmp_path / "few.html", labels_needed=0.7
+    ).read_text()  # fmt: skip
+    for number, layer in enumerate(("layer1", "")):
+        store.save(result(900 + number, layer=layer, rows_cached=1, parameters_total=number,
+                          test_accuracy=0.9))  # fmt: skip
+    page = write_report(store, tmp_path / "all.html").read_text()
+    assert "90.0% at layer1, 90.0% at features" in page
+    assert "Labels needed for 80%" in page
+    assert "pictures are of methods" not in page
+    pictures = re.findall(r'role="img" aria-label="([^"]*)"', page)
+    assert len(pictures) == page.count("<svg")
+    assert all(pictures)
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_random_features_that_win_are_not_taken_for_training(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    store.save(result(1, rows_cached=1, test_accuracy=0.9))
+    store.save(result(2, rows_cached=1, weights="bundled", test_accuracy=0.8))
+    assert "Training more" not in write_report(store, tmp_path / "r.html").read_text()
