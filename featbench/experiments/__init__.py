@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from featbench.experiments._result import Predictions as Predictions
     from featbench.experiments._result import Result as Result
     from featbench.experiments._result import ResultStore as ResultStore
-    from featbench.experiments._result import load_results as load_results
+    from featbench.experiments._result_frame import load_results as load_results
     from featbench.experiments._run import Run as Run
     from featbench.experiments._run_network import network_of as network_of
     from featbench.experiments._runner import carry_out as carry_out
@@ -69,7 +69,7 @@ _HOMES = {
     "load_model": "_model",
     "load_predictions": "_prediction_table",
     "load_recipe": "_recipe",
-    "load_results": "_result",
+    "load_results": "_result_frame",
     "network_of": "_run_network",
     "parse_changes": "_recipe",
     "remember_extraction": "_project",

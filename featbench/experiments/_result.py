@@ -142,6 +142,11 @@ class Result(BaseModel):
     status: str = "ok"
     error: str | None = None
 
+    def _repr_html_(self) -> str:
+        from featbench.experiments._result_in_notebook import result_in_notebook
+
+        return result_in_notebook(self)
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -297,29 +302,3 @@ class ResultStore:
                 f"{path}: is not a result of this version "
                 f"({str(error).splitlines()[0]}); remove its folder"
             ) from error
-
-
-def load_results(folder: str | Path = "results") -> "pd.DataFrame":
-    """Return every result as a table.
-
-    Parameters
-    ----------
-    folder : path
-        Where results are kept.
-
-    Returns
-    -------
-    DataFrame
-        A row a run, a column for each field of ``Result``, oldest first.
-
-    Raises
-    ------
-    UsageError
-        When there is no such folder.
-    """
-    import pandas as pd
-
-    if not Path(folder).is_dir():
-        raise UsageError(f"{folder}: no such folder; featbench fit, finetune and run make results")
-    rows = [result.model_dump() for result in ResultStore(Path(folder)).all()]
-    return pd.DataFrame(rows, columns=list(Result.model_fields))

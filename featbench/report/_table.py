@@ -74,6 +74,11 @@ class Table:
             return self.columns
         return tuple(c for c in self.columns if any(c.text(row) for row in section.rows))
 
+    def _repr_html_(self) -> str:
+        from featbench.report._html_table import for_notebook
+
+        return for_notebook(self)
+
 
 def make_table(
     store: ResultStore,
