@@ -45,6 +45,10 @@ TensorBoard = Annotated[
     Path | None,
     Option("--tensorboard", help="Also write each epoch of a training here (for TensorBoard)."),
 ]
+MLflow = Annotated[
+    str | None,
+    Option("--mlflow", help="Also send runs there: an MLflow server's URI, or a folder."),
+]
 Recipe = Annotated[str | None, Option(help="Only this recipe's runs.")]
 Picture = Annotated[Path, Option("-o", "--output", help="A .png, .svg or .pdf file.")]
 Network = Annotated[str, typer.Argument(help="A network (featbench networks, or timm/NAME).")]

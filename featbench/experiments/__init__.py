@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from featbench.experiments._features_file import load_features as load_features
     from featbench.experiments._forecast import Forecast as Forecast
     from featbench.experiments._forecast import forecast as forecast
+    from featbench.experiments._mlflow import MLflow as MLflow
     from featbench.experiments._model import SavedModel as SavedModel
     from featbench.experiments._model import find_model as find_model
     from featbench.experiments._model import find_trained as find_trained
@@ -49,6 +50,7 @@ _HOMES = {
     "FROZEN": "_result",
     "FeatureTable": "_feature_table",
     "Forecast": "_forecast",
+    "MLflow": "_mlflow",
     "Plan": "_recipe",
     "PredictionTable": "_prediction_table",
     "Predictions": "_result",

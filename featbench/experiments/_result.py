@@ -296,8 +296,9 @@ class ResultStore:
     @staticmethod
     def _read(path: Path) -> Result:
         try:
-            return Result.model_validate_json(path.read_bytes())
-        except (ValidationError, OSError) as error:
+            # pydantic's own reading refuses bytes of a file's name that are no UTF-8
+            return Result.model_validate(json.loads(path.read_bytes()))
+        except (ValidationError, ValueError, OSError) as error:
             raise FeatbenchError(
                 f"{path}: is not a result of this version "
                 f"({str(error).splitlines()[0]}); remove its folder"
