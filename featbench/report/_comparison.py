@@ -62,6 +62,7 @@ def compare_results(
     alpha: float = 0.05,
     resamples: int = 10_000,
     per_run: bool = False,
+    intervals: Sequence[str] = (),
 ) -> list[Compared]:
     """Compare the methods of each data set by the predictions that their runs kept.
 
@@ -72,7 +73,7 @@ def compare_results(
     results : sequence of Result
         Those to compare; failed ones are passed over. Of two runs of one method and one seed (of
         two recipes, say) the last counts.
-    alpha, resamples
+    alpha, resamples, intervals
         As in ``featbench.statistics.compare``.
     per_run : bool
         Take every run for a method of its own, seeds apart.
@@ -92,16 +93,16 @@ def compare_results(
         found
         for fingerprint in dict.fromkeys(r.fingerprint for r in done)
         if (found := _compare_one(store, [r for r in done if r.fingerprint == fingerprint],
-                                  alpha, resamples, _run_key if per_run else method_key))
+                                  _run_key if per_run else method_key,
+                                  alpha=alpha, resamples=resamples, intervals=intervals))
     ]  # fmt: skip
 
 
 def _compare_one(
     store: ResultStore,
     results: Sequence[Result],
-    alpha: float,
-    resamples: int,
     key_of: Callable[[Result], str],
+    **options: Any,
 ) -> Compared | None:
     by_method: dict[str, dict[int, tuple[Result, MethodRun]]] = {}
     missing = []
@@ -113,7 +114,7 @@ def _compare_one(
             continue
         groups = None if table.groups is None else same.column(table.groups)
         run = MethodRun(result.seed, same.column(table.ids), same.column(table.labels),
-                        same.words(table.predicted), groups)  # fmt: skip
+                        same.words(table.predicted), groups, table.losses)  # fmt: skip
         by_method.setdefault(key_of(result), {})[result.seed] = result, run
     if not by_method:
         return None
@@ -125,7 +126,7 @@ def _compare_one(
         results[0].dataset,
         results[0].fingerprint,
         tuple(tuple(result for result, _ in runs.values()) for runs in by_method.values()),
-        compare(methods, alpha=alpha, resamples=resamples),
+        compare(methods, **options),
         tuple(missing),
     )
 
