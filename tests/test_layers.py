@@ -12,7 +12,9 @@ ROOMS = [
     "cli", "report", "experiments", "heads", "finetune", "extraction", "augmentation", "networks",
     "datasets", "statistics",
 ]  # fmt: skip
-FOUNDATION = {"errors", "files", "lazy", "machine", "progress", "registry", "training", "untrusted"}
+FOUNDATION = {
+    "errors", "files", "lazy", "machine", "markup", "progress", "registry", "training", "untrusted",
+}  # fmt: skip
 NEVER = {"heads": {"finetune", "extraction", "augmentation", "networks", "datasets", "statistics"}}
 FILES = sorted(ROOT.rglob("*.py"))
 

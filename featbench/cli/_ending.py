@@ -1,5 +1,6 @@
 """What commands that compute begin and end with: a session, one run, what was left out."""
 
+import json
 import re
 import shlex
 import sys
@@ -38,6 +39,7 @@ def open_session(
     memory: str | None = None,
     activation_budget: str | None = None,
     tensorboard: Path | None = None,
+    mlflow: str | None = None,
 ) -> "Session":
     from featbench.experiments import Session
 
@@ -50,6 +52,7 @@ def open_session(
         activation_budget=_bytes("--activation-budget", activation_budget),
         command=shlex.join(["featbench", *sys.argv[1:]]),
         tensorboard=tensorboard,
+        mlflow=mlflow,
         reporter=make_reporter(quiet, chosen),
     )
 
@@ -66,7 +69,7 @@ def _bytes(option: str, text: str | None) -> int | None:
 
 def run_one(run: "Run", session: "Session", again: bool, as_json: bool) -> None:
     result = session.run(run, again=again)
-    print(result.model_dump_json() if as_json else one_line(result))
+    print(json.dumps(result.model_dump()) if as_json else one_line(result))
     warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
     finish(bool(result.n_skipped or session.problems))
 

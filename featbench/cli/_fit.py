@@ -42,6 +42,7 @@ def fit(
     device: options.Device = "auto",
     cache: options.Cache = None,
     results: options.Results = None,
+    mlflow: options.MLflow = None,
     again: options.Again = False,
     strict: options.Strict = False,
     quiet: options.Quiet = False,
@@ -77,7 +78,7 @@ def fit(
         split_seed=split_seed,
         limit=chosen.limit,
     )
-    session = open_session(chosen, device, quiet, strict, memory=memory)
+    session = open_session(chosen, device, quiet, strict, memory=memory, mlflow=mlflow)
     if head == "all":
         _run_every_head(run, approximate, session, again, as_json)
     else:

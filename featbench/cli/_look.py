@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from featbench.report import Table
 
 networks_app = typer.Typer(help="List networks, or show one's blocks and parameters.")
-results_app = typer.Typer(help="List, show or remove recorded runs.", no_args_is_help=True)
+results_app = typer.Typer(help="List, show, send or remove recorded runs.", no_args_is_help=True)
 app.add_typer(networks_app, name="networks")
 app.add_typer(results_app, name="results")
 
@@ -219,6 +219,27 @@ Run = Annotated[str, typer.Argument(help="A run's id, or how it begins.")]
 def results_show(run: Run, results: options.Results = None) -> None:
     """Print one run's whole record as JSON."""
     print(json.dumps(_store(results).get(run).model_dump(), indent=1))
+
+
+@results_app.command("send")
+def results_send(
+    mlflow: Annotated[str, Option("--mlflow", help="An MLflow server's URI, or a folder.")],
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Runs' ids, or how they begin; default: all.")
+    ] = None,
+    recipe: options.Recipe = None,
+    results: options.Results = None,
+) -> None:
+    """Send recorded runs to MLflow; those that are there are left alone."""
+    from featbench.experiments import MLflow
+
+    store = _store(results)
+    chosen = [store.get(run) for run in runs] if runs else store.all()
+    chosen = [result for result in chosen if recipe is None or result.recipe == recipe]
+    board = MLflow(mlflow)
+    sent = sum(board.send(result, store.folder / result.run_id) for result in chosen)
+    print(f"{sent} of {len(chosen)} runs sent to {mlflow}"
+          + (f"; {len(chosen) - sent} were there" if sent < len(chosen) else ""))  # fmt: skip
 
 
 @results_app.command("rm")

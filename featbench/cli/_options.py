@@ -45,6 +45,10 @@ TensorBoard = Annotated[
     Path | None,
     Option("--tensorboard", help="Also write each epoch of a training here (for TensorBoard)."),
 ]
+MLflow = Annotated[
+    str | None,
+    Option("--mlflow", help="Also send runs there: an MLflow server's URI, or a folder."),
+]
 Recipe = Annotated[str | None, Option(help="Only this recipe's runs.")]
 LabelsNeeded = Annotated[
     float | None,
@@ -71,8 +75,8 @@ Memory = Annotated[
 ActivationBudget = Annotated[
     str | None,
     Option(
-        help="What values at the cut, or decoded pictures, may take, such as 4G; over it the frozen "
-        "part runs, or pictures are decoded, for every batch [default: half of what is free]."
+        help="What values at the cut, or decoded pictures, may take, such as 4G; over it the "
+        "frozen part runs, or pictures are decoded, each batch [default: half of free memory]."
     ),
 ]
 Approximate = Annotated[

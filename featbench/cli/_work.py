@@ -162,6 +162,7 @@ def finetune(
     cache: options.Cache = None,
     results: options.Results = None,
     tensorboard: options.TensorBoard = None,
+    mlflow: options.MLflow = None,
     again: options.Again = False,
     strict: options.Strict = False,
     quiet: options.Quiet = False,
@@ -198,8 +199,9 @@ def finetune(
         precision=precision,
     )
     session = open_session(
-        chosen, device, quiet, strict, activation_budget=activation_budget, tensorboard=tensorboard
-    )
+        chosen, device, quiet, strict, activation_budget=activation_budget,
+        tensorboard=tensorboard, mlflow=mlflow,
+    )  # fmt: skip
     run_one(run, session, again, as_json)
 
 
@@ -250,6 +252,7 @@ def run_recipe(
     cache: options.Cache = None,
     results: options.Results = None,
     tensorboard: options.TensorBoard = None,
+    mlflow: options.MLflow = None,
     quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
@@ -262,8 +265,9 @@ def run_recipe(
     folders = settle(Choice(cache=cache, results=results), remember=False)
     folders = replace(folders, said=())  # a recipe says its own data
     session = open_session(
-        folders, device, quiet, activation_budget=activation_budget, tensorboard=tensorboard
-    )
+        folders, device, quiet, activation_budget=activation_budget, tensorboard=tensorboard,
+        mlflow=None if dry_run else mlflow,
+    )  # fmt: skip
     if dry_run:
         _print_forecast(plan.runs, session, as_json)
         return

@@ -13,6 +13,7 @@ from PIL import Image
 
 from featbench.datasets._decode import Raw, decode, digest
 from featbench.errors import UsageError, did_you_mean
+from featbench.markup import facts, numbers, shown_in_notebook
 
 V = TypeVar("V")
 
@@ -65,6 +66,9 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"<Split of {len(self):,}>"
 
     def read(self, i: int) -> Image.Image:
         """Return image ``i`` upright, in RGB; raises BrokenImageError when it cannot be decoded."""
@@ -196,13 +200,37 @@ class Dataset:
             by_label[label] = value
         return by_label
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name} {len(split):,}" for name, split in self.splits.items())
+        kind = type(self).__name__
+        return f"<{kind} {self.name!r}: {len(self.classes):,} classes; {self.item}s: {sizes}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: name, classes, and how many items each split has."""
+        rows = []
+        for name, split in self.splits.items():
+            counts = np.bincount(split.labels, minlength=len(self.classes))
+            there = counts[counts > 0]
+            span = f"{there.min():,}–{there.max():,}" if len(there) else "–"
+            rows.append((name, f"{len(split):,}", f"{len(there):,}", span))
+        about = [
+            ("dataset", self.name),
+            ("source", self.source),
+            ("classes", f"{len(self.classes):,}: {self._first_classes()}"),
+            *(("to look at", line) for line in self.problems),
+        ]
+        headings = ("split", f"{self.item}s", "classes", f"{self.item}s a class")
+        return shown_in_notebook(facts(about), numbers(headings, rows))
+
+    def _first_classes(self) -> str:
+        return ", ".join(self.classes[:10]) + (", …" if len(self.classes) > 10 else "")
+
     def _label(self, key: Any) -> int:
         if str(key) in self.classes:
             return self.classes.index(str(key))
         if str(key).isdecimal() and int(key) < len(self.classes):
             return int(key)
-        shown = ", ".join(self.classes[:10]) + (", …" if len(self.classes) > 10 else "")
         raise UsageError(
             f"{self.source}: has no class {key!r}{did_you_mean(str(key), self.classes)} "
-            f"Classes: {shown}"
+            f"Classes: {self._first_classes()}"
         )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from featbench.experiments._features_file import load_features as load_features
     from featbench.experiments._forecast import Forecast as Forecast
     from featbench.experiments._forecast import forecast as forecast
+    from featbench.experiments._mlflow import MLflow as MLflow
     from featbench.experiments._model import SavedModel as SavedModel
     from featbench.experiments._model import find_model as find_model
     from featbench.experiments._model import find_trained as find_trained
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from featbench.experiments._result import Predictions as Predictions
     from featbench.experiments._result import Result as Result
     from featbench.experiments._result import ResultStore as ResultStore
-    from featbench.experiments._result import load_results as load_results
+    from featbench.experiments._result_frame import load_results as load_results
     from featbench.experiments._run import Run as Run
     from featbench.experiments._run_network import network_of as network_of
     from featbench.experiments._runner import carry_out as carry_out
@@ -52,6 +53,7 @@ _HOMES = {
     "FROZEN": "_result",
     "FeatureTable": "_feature_table",
     "Forecast": "_forecast",
+    "MLflow": "_mlflow",
     "Plan": "_recipe",
     "PredictionTable": "_prediction_table",
     "Predictions": "_result",
@@ -73,7 +75,7 @@ _HOMES = {
     "load_model": "_model",
     "load_predictions": "_prediction_table",
     "load_recipe": "_recipe",
-    "load_results": "_result",
+    "load_results": "_result_frame",
     "network_of": "_run_network",
     "parse_changes": "_recipe",
     "remember_extraction": "_project",

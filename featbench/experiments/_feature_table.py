@@ -29,7 +29,7 @@ class RowOf:
         """Return None: a row has no time of change."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FeatureTable(Dataset):
     """Embeddings with labels, split into ``train``, ``test`` and perhaps ``val``.
 

@@ -39,11 +39,10 @@ def measure(predictions: Predictions, split: str) -> dict[str, float | None]:
     both = {"": predictions.probabilities, "_uncalibrated": predictions.uncalibrated}
     for suffix, chances in both.items():
         loss = error = None
-        if chances is not None:
-            rows = np.arange(len(labels))
-            own = np.clip(chances[rows, labels], 1e-15, 1.0)
-            loss = float(-np.log(own).mean())
-            error = calibration_error(chances[rows, predicted], right)
+        losses = predictions.losses(calibrated=not suffix)
+        if chances is not None and losses is not None:
+            loss = float(losses.mean())
+            error = calibration_error(chances[np.arange(len(labels)), predicted], right)
         values |= {f"log_loss{suffix}": loss, f"ece{suffix}": error}
     return {f"{split}_{name}": value for name, value in values.items()}
 

@@ -4,7 +4,7 @@ import csv
 from dataclasses import dataclass
 
 from featbench.errors import FeatbenchError
-from featbench.experiments._result import UNCALIBRATED, Result, ResultStore
+from featbench.experiments._result import LOG_LOSS, UNCALIBRATED, Result, ResultStore
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,9 @@ class PredictionTable:
         before they were kept.
     uncalibrated : tuple of float, or None
         What the confidences were before calibration; None where there was none.
+    losses : tuple of float, or None
+        Each image's log-loss in nats; None where the method gives no probabilities, or the file is
+        of before they were kept.
     """
 
     ids: tuple[str, ...]
@@ -32,6 +35,7 @@ class PredictionTable:
     confidences: tuple[float, ...] | None = None
     groups: tuple[str, ...] | None = None
     uncalibrated: tuple[float, ...] | None = None
+    losses: tuple[float, ...] | None = None
 
 
 def load_predictions(store: ResultStore, result: Result) -> PredictionTable | None:
@@ -59,10 +63,12 @@ def load_predictions(store: ResultStore, result: Result) -> PredictionTable | No
         ids, labels, predicted = columns["id"], columns["label"], columns["predicted"]
         chances = columns["confidence"]
         confidences = tuple(map(float, chances)) if all(chances) else None
-        before = columns.get(UNCALIBRATED)
-        uncalibrated = None if before is None else tuple(map(float, before))
+        numbers = (columns.get(name) for name in (UNCALIBRATED, LOG_LOSS))
+        uncalibrated, losses = (None if one is None else tuple(map(float, one)) for one in numbers)
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise FeatbenchError(
             f"{path}: is no table of predictions ({error}); remove its folder and run again"
         ) from error
-    return PredictionTable(ids, labels, predicted, confidences, columns.get("group"), uncalibrated)
+    return PredictionTable(
+        ids, labels, predicted, confidences, columns.get("group"), uncalibrated, losses
+    )

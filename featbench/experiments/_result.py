@@ -27,6 +27,8 @@ FROZEN = "classifier"
 """What a Result's ``cut`` says where the whole backbone is frozen."""
 UNCALIBRATED = "confidence_uncalibrated"
 """The column of predictions.csv that only a calibrated run has."""
+LOG_LOSS = "log_loss"
+"""The column of predictions.csv that only runs with probabilities have."""
 
 
 class Result(BaseModel):
@@ -146,6 +148,11 @@ class Result(BaseModel):
     status: str = "ok"
     error: str | None = None
 
+    def _repr_html_(self) -> str:
+        from featbench.experiments._result_in_notebook import result_in_notebook
+
+        return result_in_notebook(self)
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -169,19 +176,37 @@ class Predictions:
     probabilities: NDArray[np.float64] | None = None
     uncalibrated: NDArray[np.float64] | None = None
 
+    def losses(self, *, calibrated: bool = True) -> NDArray[np.float64] | None:
+        """Return each image's log-loss in nats, (n,); None without probabilities.
+
+        That is -log of its label's probability, of at least 1e-15.
+
+        Parameters
+        ----------
+        calibrated : bool
+            Or what it was before calibration.
+        """
+        chances = self.probabilities if calibrated else self.uncalibrated
+        if chances is None:
+            return None
+        own = np.asarray(chances, dtype=np.float64)[np.arange(len(self.labels)), self.labels]
+        losses: NDArray[np.float64] = np.abs(np.log(np.clip(own, 1e-15, 1.0)))  # abs: never -0
+        return losses
+
     def as_csv(self, classes: Sequence[str], groups: Sequence[str] | None = None) -> str:
         """Return a table: id, label, predicted, confidence (empty without probabilities).
 
-        What the confidence was before calibration, and each image's group, are columns more where
-        there are such.
+        Each image's log-loss, what the confidence was before calibration, and each image's group,
+        are columns more where there are such.
         """
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         if any("\r" in name for name in (*self.ids, *classes, *(groups or ()))):
             # unless all is quoted, csv leaves a lone \r bare
             table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        before = self.uncalibrated
+        before, losses = self.uncalibrated, self.losses()
         heading = ["id", "label", "predicted", "confidence"]
+        heading += [] if losses is None else [LOG_LOSS]
         heading += [] if before is None else [UNCALIBRATED]
         table.writerow([*heading, *(["group"] if groups else [])])
         for i, name in enumerate(self.ids):
@@ -194,6 +219,7 @@ class Predictions:
                     classes[self.labels[i]],
                     classes[self.predicted[i]],
                     "" if chance is None else f"{chance:.6f}",
+                    *([] if losses is None else [f"{losses[i]:.6f}"]),
                     *([] if before is None else [f"{before[i, self.predicted[i]]:.6f}"]),
                     *(groups[i : i + 1] if groups else []),
                 ]
@@ -319,35 +345,10 @@ class ResultStore:
     @staticmethod
     def _read(path: Path) -> Result:
         try:
-            return Result.model_validate_json(path.read_bytes())
-        except (ValidationError, OSError) as error:
+            # pydantic's own reading refuses bytes of a file's name that are no UTF-8
+            return Result.model_validate(json.loads(path.read_bytes()))
+        except (ValidationError, ValueError, OSError) as error:
             raise FeatbenchError(
                 f"{path}: is not a result of this version "
                 f"({str(error).splitlines()[0]}); remove its folder"
             ) from error
-
-
-def load_results(folder: str | Path = "results") -> "pd.DataFrame":
-    """Return every result as a table.
-
-    Parameters
-    ----------
-    folder : path
-        Where results are kept.
-
-    Returns
-    -------
-    DataFrame
-        A row a run, a column for each field of ``Result``, oldest first.
-
-    Raises
-    ------
-    UsageError
-        When there is no such folder.
-    """
-    import pandas as pd
-
-    if not Path(folder).is_dir():
-        raise UsageError(f"{folder}: no such folder; featbench fit, finetune and run make results")
-    rows = [result.model_dump() for result in ResultStore(Path(folder)).all()]
-    return pd.DataFrame(rows, columns=list(Result.model_fields))

@@ -49,7 +49,7 @@ def carry_out(
         if known is None:
             left.append(run)
         else:
-            yield run, known
+            yield run, session.tell(known)
     yield from work_in_parallel(session, left, jobs) if left else ()
 
 

@@ -16,6 +16,7 @@ from featbench.experiments._features_in_hand import FeaturesInHand
 from featbench.experiments._fit_head import fit_head
 from featbench.experiments._identity import Identity, asked, failed_id
 from featbench.experiments._metrics import measure
+from featbench.experiments._mlflow import MLflow
 from featbench.experiments._model import save_model
 from featbench.experiments._model_file import FOLDER as MODEL
 from featbench.experiments._outcome import Conditions, Outcome
@@ -55,6 +56,8 @@ class Session:
         What the user typed, for the results' provenance.
     tensorboard : path, optional
         A folder where each epoch of a training is written down for TensorBoard.
+    mlflow : str, optional
+        Where each run is sent as it ends, as in ``MLflow``; one that is finished already, too.
     reporter : Reporter
         Is told of progress.
     """
@@ -70,12 +73,13 @@ class Session:
         activation_budget: int | None = None,
         command: str = "",
         tensorboard: str | Path | None = None,
+        mlflow: str | None = None,
         reporter: Reporter = SILENT,
     ) -> None:
         self.options = {
             "cache": str(cache), "results": str(results), "device": device, "strict": strict,
             "memory": memory, "activation_budget": activation_budget, "command": command,
-            "tensorboard": None if tensorboard is None else str(tensorboard),
+            "tensorboard": None if tensorboard is None else str(tensorboard), "mlflow": mlflow,
         }  # fmt: skip
         self.store, self.cache = ResultStore(Path(results)), Path(cache)
         self.skipped: dict[str, str] = {}
@@ -84,6 +88,7 @@ class Session:
             str(cache), device, strict, memory, activation_budget, reporter,
             None if tensorboard is None else TensorBoard(tensorboard),
         )  # fmt: skip
+        self._mlflow = None if mlflow is None else MLflow(mlflow)
         self._command, self.reporter = command, reporter
         self._datasets: dict[tuple[Any, ...], Dataset] = {}
         self._known_data: set[int] = set()
@@ -208,7 +213,7 @@ class Session:
         name, dataset = found.run_id, found.dataset
         if not again and (known := self._settled(name)) is not None:
             self.reporter.say(f"run {name} is finished already: nothing to do")
-            return known
+            return self.tell(known)
         if run.network and (seen := seen_before(run, dataset, found.fields["weights"], self.store)):
             self.reporter.say(seen)
         self._share_on(dataset)
@@ -252,6 +257,19 @@ class Session:
         self._failures.pop(run.key, None)
         shutil.rmtree(self.store.folder / name / CHECKPOINT, ignore_errors=True)
         self.store.discard(failed_id(run))  # an earlier failure of the same run
+        return self.tell(result)
+
+    def tell(self, result: Result) -> Result:
+        """Send a recorded run to MLflow where that was asked for; return it.
+
+        One that cannot be sent is told, and is among ``problems``: it is recorded all the same.
+        """
+        try:
+            if self._mlflow is not None:
+                self._mlflow.send(result, self.store.folder / result.run_id)
+        except FeatbenchError as error:
+            self.problems[str(error)] = None
+            self.reporter.say(str(error))
         return result
 
     def _settled(self, name: str) -> Result | None:
@@ -337,7 +355,7 @@ class Session:
             **self._provenance(),
         )
         self.store.save(result)
-        return result
+        return self.tell(result)
 
     def _origin(self, run: Run, dataset: Dataset) -> tuple[dict[str, Any], str]:
         """Return the identity fields of what makes the values, and its weights' sha256."""

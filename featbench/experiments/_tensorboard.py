@@ -7,7 +7,7 @@ from typing import Any
 
 from featbench.errors import UsageError
 
-_TAGS = {
+EPOCH_TAGS = {
     "train_loss": "loss/train",
     "val_loss": "loss/val",
     "train_accuracy": "accuracy/train",
@@ -15,6 +15,7 @@ _TAGS = {
     "lr": "lr",
     "seconds": "seconds",
 }
+"""What a column of the history is called on boards."""
 
 
 class TensorBoard:
@@ -67,7 +68,7 @@ class TensorBoard:
             if writer is None:  # an earlier training of this run ends where this one begins
                 writer = self._writer(str(self._folder / run), purge_step=epoch)
                 writer.add_text("run", about, epoch)
-            for name, tag in _TAGS.items():
+            for name, tag in EPOCH_TAGS.items():
                 if name in row:
                     writer.add_scalar(tag, row[name], epoch)
             writer.flush()

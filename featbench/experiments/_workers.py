@@ -71,7 +71,8 @@ def work_in_parallel(
                     session.reporter.say(line)
                 session.skipped |= done.skipped
                 session.problems |= done.problems
-                yield from done.results
+                for run, result in done.results:
+                    yield run, session.tell(result)
     except BrokenProcessPool as error:
         raise FeatbenchError(
             "a worker process died, perhaps because memory ran out: run the same command again "
@@ -83,10 +84,10 @@ def work_in_parallel(
 
 
 def _shared_out(options: dict[str, Any], jobs: int) -> dict[str, Any]:
-    """Return a session's options with the memory divided among workers."""
+    """Return a session's options with the memory divided among workers; the parent tells MLflow."""
     half = free_memory() // 2
     memory = {name: (options[name] or half) // jobs for name in ("memory", "activation_budget")}
-    return {**options, **memory}
+    return {**options, **memory, "mlflow": None}
 
 
 def chained(runs: Sequence[Run]) -> list[list[Run]]:

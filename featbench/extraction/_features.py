@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from featbench.datasets import Dataset
 from featbench.extraction._spec import FeatureSpec
+from featbench.markup import facts, numbers, shown_in_notebook
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,13 @@ class FeatureSplit:
     X: NDArray[Any]
     y: NDArray[np.int64]
     ids: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<FeatureSplit: X {self._size}>"
+
+    @property
+    def _size(self) -> str:
+        return f"{'×'.join(map(str, self.X.shape))} {self.X.dtype}"
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,27 @@ class Features:
             f"{self.rows_computed:,} rows computed, {self.rows_cached:,} from the cache, in "
             f"{self.seconds:.1f} s ({rate:.0f} images/s)"
         )
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name} {part._size}" for name, part in self.splits.items())
+        name = f"{self.spec.network} on {self.dataset.name}"
+        return f"<Features {name!r}: {sizes or 'rows left in the store'}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: what made the rows, and each split's shape and dtype."""
+        about = [
+            ("dataset", self.dataset.name),
+            ("network", f"{self.spec.network} ({self.weights})"),
+            ("layer", f"{self.spec.layer}, pooling {self.spec.pooling}"),
+            ("views", "" if self.spec.view == "none" else self.spec.view),
+            ("rows", self.describe()),
+            ("engine", self.engine),
+            ("left out", f"{len(self.skipped):,} that cannot be decoded" if self.skipped else ""),
+        ]
+        rows = [(name, "×".join(map(str, part.X.shape)), str(part.X.dtype))
+                for name, part in self.splits.items()]  # fmt: skip
+        sizes = numbers(("split", "X", "dtype"), rows) if rows else ""
+        return shown_in_notebook(facts(about), sizes)
 
     @property
     def train(self) -> FeatureSplit:

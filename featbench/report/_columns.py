@@ -43,6 +43,8 @@ class Column:
 
 COLUMNS: dict[str, Column] = {}
 """All columns with a heading of their own, by name."""
+INTERVALS: dict[str, str] = {}
+"""Of them those that show a metric's interval, and of which metric."""
 
 
 def _add(column: Column) -> None:
@@ -92,6 +94,22 @@ def _measure(
         return {name: row.mean(name), f"{name}_std": row.std(name)}
 
     _add(Column(name, heading, text, values, True, more_is_better))
+
+
+def _interval_of(metric: str, heading: str, show: Callable[[float | None], str]) -> None:
+    """Add a metric's interval, which is computed where it is asked for."""
+    name = f"test_{metric}_interval"
+
+    def text(row: Row) -> str:
+        found = row.interval_of(metric)
+        return NONE if found is None else f"{show(found.low)}–{show(found.high)}"
+
+    def values(row: Row) -> dict[str, Any]:
+        low, high = row.interval_of(metric) or (None, None)
+        return {f"test_{metric}_low": low, f"test_{metric}_high": high}
+
+    INTERVALS[name] = metric
+    _add(Column(name, heading, text, values, True))
 
 
 def _cost(
@@ -234,6 +252,9 @@ _add(Column("test_log_loss", "log-loss", _log_loss,
                          ("test_log_loss", "test_log_loss_uncalibrated")}
             | {"test_log_loss_std": row.std("test_log_loss")}, True))  # fmt: skip
 _measure("test_ece", "ECE %", percent)
+_interval_of("balanced_accuracy", "balanced interval", percent)
+_interval_of("macro_f1", "macro F1 interval", percent)
+_interval_of("log_loss", "log-loss interval", _decimals(3))
 _measure("train_accuracy", "train %", percent, more_is_better=True)
 _measure("val_accuracy", "val %", percent, more_is_better=True)
 _add(Column("parameters", "trained/all", _parameters,
@@ -260,9 +281,9 @@ _shared("error", "error")
 
 FOR_PROGRAMS = tuple(
     name for name in COLUMNS if name not in ("seed", "parameters_trainable", "parameters_total",
-                                             "extract_seconds_cold", "fit_seconds")
+                                             "extract_seconds_cold", "fit_seconds", *INTERVALS)
 )  # fmt: skip
-"""What JSON and CSV have when no columns are chosen: everything once."""
+"""What JSON and CSV have when no columns are chosen: everything once, but intervals that cost."""
 FOR_READERS = (
     "network", "weights", "method", "settings", "n_per_class", "sample", "split_seed", "precision",
     "seeds", "test_accuracy", "interval", "ties", "mean_rank", "published_test_accuracy",

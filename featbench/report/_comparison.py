@@ -79,6 +79,7 @@ def compare_results(
     alpha: float = 0.05,
     resamples: int = 10_000,
     per_run: bool = False,
+    intervals: Sequence[str] = (),
 ) -> list[Compared]:
     """Compare the methods of each data set by the predictions that their runs kept.
 
@@ -92,7 +93,7 @@ def compare_results(
     results : sequence of Result
         Those to compare; failed ones are passed over. Of two runs of one method and one seed (of
         two recipes, say) the last counts.
-    alpha, resamples
+    alpha, resamples, intervals
         As in ``featbench.statistics.compare``.
     per_run : bool
         Take every run for a method of its own, seeds apart.
@@ -113,16 +114,16 @@ def compare_results(
         found
         for task in dict.fromkeys(map(_task, done))
         if (found := _compare_one(store, [r for r in done if _task(r) == task],
-                                  alpha, resamples, _run_key if per_run else method_key))
+                                  _run_key if per_run else method_key,
+                                  alpha=alpha, resamples=resamples, intervals=intervals))
     ]  # fmt: skip
 
 
 def _compare_one(
     store: ResultStore,
     results: Sequence[Result],
-    alpha: float,
-    resamples: int,
     key_of: Callable[[Result], str],
+    **options: Any,
 ) -> Compared | None:
     by_method: dict[str, dict[int, tuple[Result, MethodRun]]] = {}
     missing = []
@@ -134,7 +135,7 @@ def _compare_one(
             continue
         groups = None if table.groups is None else same.column(table.groups)
         run = MethodRun(result.seed, same.column(table.ids), same.column(table.labels),
-                        same.words(table.predicted), groups)  # fmt: skip
+                        same.words(table.predicted), groups, table.losses)  # fmt: skip
         by_method.setdefault(key_of(result), {})[result.seed] = result, run
     if not by_method:
         return None
@@ -146,7 +147,7 @@ def _compare_one(
         results[0].dataset,
         results[0].fingerprint,
         tuple(tuple(result for result, _ in runs.values()) for runs in by_method.values()),
-        compare(methods, alpha=alpha, resamples=resamples),
+        compare(methods, **options),
         tuple(missing),
         results[0].sample,
     )

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from featbench.experiments import Result
-from featbench.report._drawing import COLOURS, MARKERS, new_figure, plain_number, styled
+from featbench.report._drawing import COLOURS, MARKERS, new_figure, plain_number, shorten, styled
 from featbench.report._names import labels_among
 
 _MARKS = 6  # markers on a curve: enough to follow it in greyscale
@@ -69,10 +69,9 @@ def draw_curves(curves: Sequence[Curve]) -> Figure:
         Two panels: training thin and dashed, validation thick and solid, a ring around the epoch
         whose weights were kept; a colour and a marker for each run.
     """
-    labels = [textwrap.fill(c.label, _COLUMN) for c in curves]
-    columns = 2 if len(curves) > 1 and all(len(c.label) <= _COLUMN for c in curves) else 1
-    if columns == 1:
-        labels = [textwrap.fill(c.label, 2 * _COLUMN) for c in curves]
+    names = [shorten(c.label, 400) for c in curves]
+    columns = 2 if len(curves) > 1 and all(len(name) <= _COLUMN for name in names) else 1
+    labels = [textwrap.fill(name, _COLUMN if columns == 2 else 2 * _COLUMN) for name in names]
     lines = -(-sum(1 + label.count("\n") for label in labels) // columns)
     figure = new_figure(9.0, 4.0 + 0.21 * lines)
     losses, accuracies = figure.subplots(1, 2)

@@ -42,6 +42,7 @@ _STYLE: Any = {
 }
 _TAG = re.compile(r"<[^<>]*>")
 _ID = re.compile(r'(?<= id=")|(?<=url\(#)|(?<=href="#)')
+_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -73,14 +74,19 @@ def new_figure(width: float, height: float, *, of_squares: bool = False) -> Figu
 def shorten(text: str, most: int) -> str:
     """Return text on one line, its middle left out where it is longer than so many characters.
 
-    What no font can draw (control characters, bytes of a file's name that are no UTF-8) is �.
+    What no font can draw (control characters, bytes of a file's name that are no UTF-8) is �, and
+    so are marks that would turn the direction of what follows them.
     """
     text = " ".join(text.split())
-    text = "".join("�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+    text = "".join("�" if _acts(c) else c for c in text)
     if len(text) <= most:
         return text
     head = (most - 1) // 2
     return f"{text[: most - 1 - head]}…{text[len(text) - head :]}"
+
+
+def _acts(c: str) -> bool:
+    return unicodedata.category(c) in ("Cc", "Cs") or unicodedata.bidirectional(c) in _TURNING
 
 
 def isolated(text: str) -> str:

@@ -2,21 +2,7 @@
 
 import unicodedata
 
-_SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
-_BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-
-
-def visible(text: str) -> str:
-    """Return text as one line in which nothing acts unseen.
-
-    A line break or tab is a space. Other control characters (a terminal would obey them), bytes
-    that were no text, and marks that turn the direction of what follows them are their code points.
-    """
-    text = "".join(" " if c in _SPACES else c for c in text)
-    return "".join(
-        f"⟨U+{ord(c):04X}⟩" if c in _BIDI or unicodedata.category(c) in ("Cc", "Cs") else c
-        for c in text
-    )
+from featbench.markup import visible as visible
 
 
 def isolated(text: str) -> str:

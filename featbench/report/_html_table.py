@@ -1,9 +1,7 @@
 """The table as one HTML file, or as an element for a page."""
 
-from html import escape
-
+from featbench.markup import escaped, paragraph, shown_in_notebook
 from featbench.report._columns import Column
-from featbench.report._escape import visible
 from featbench.report._rows import Row
 from featbench.report._table import Section, Table
 
@@ -36,13 +34,27 @@ def as_html(table: Table) -> str:
     table : Table
         What to show. Text is escaped: no tag, attribute or entity of its own.
     """
+    return _PAGE.format(body="\n".join(_parts(table)))
+
+
+def for_notebook(table: Table) -> str:
+    """Return the table as an element of a notebook.
+
+    Parameters
+    ----------
+    table : Table
+        What to show; escaped as by ``as_html``.
+    """
+    return shown_in_notebook(*_parts(table))
+
+
+def _parts(table: Table) -> list[str]:
     parts = []
     for section in table.sections:
         if section.title:
-            parts.append(f'<h2 dir="auto">{_escaped(section.title)}</h2>')
+            parts.append(f'<h2 dir="auto">{escaped(section.title)}</h2>')
         parts.append(html_grid(table.columns_of(section), section))
-    parts += [f'<p dir="auto">{_escaped(note)}</p>' for note in (*table.notes, *table.legend)]
-    return _PAGE.format(body="\n".join(parts))
+    return parts + [paragraph(note) for note in (*table.notes, *table.legend)]
 
 
 def html_grid(columns: tuple[Column, ...], section: Section) -> str:
@@ -58,7 +70,7 @@ def html_grid(columns: tuple[Column, ...], section: Section) -> str:
         Its rows.
     """
     lines = ["<table>", "<thead><tr>"]
-    lines += [f'<th scope="col"{_kind(column)}>{_escaped(column.heading)}</th>'
+    lines += [f'<th scope="col"{_kind(column)}>{escaped(column.heading)}</th>'
               for column in columns]  # fmt: skip
     lines += ["</tr></thead>", "<tbody>"]
     for row in section.rows:
@@ -68,7 +80,7 @@ def html_grid(columns: tuple[Column, ...], section: Section) -> str:
 
 
 def _cell(column: Column, row: Row) -> str:
-    text = _escaped(column.text(row))
+    text = escaped(column.text(row))
     if column.name == "test_accuracy" and (row.best or row.tied):
         tag = "strong" if row.best else "em"
         text = f"<{tag}>{text}</{tag}>"
@@ -81,7 +93,3 @@ def _cell(column: Column, row: Row) -> str:
 
 def _kind(column: Column) -> str:
     return ' class="number"' if column.numeric else ""
-
-
-def _escaped(text: str) -> str:
-    return escape(visible(text), quote=True)

@@ -92,9 +92,9 @@ def draw_grid(
         places = list(dataset.by_label(dict.fromkeys(classes)))
     part = dataset.splits[split]
     figure = new_figure(1.9 + 1.1 * examples, 0.4 + 1.12 * len(places))
+    name = isolated(shorten(dataset.name, 50))
     figure.suptitle(
-        f"{shorten(dataset.name, 50)}, {split}: {len(places)} of {len(dataset.classes)} classes",
-        fontsize=10,
+        f"{name}, {split}: {len(places)} of {len(dataset.classes)} classes", fontsize=10
     )
     cells = figure.subplots(
         len(places), examples + 1, squeeze=False, width_ratios=[1.6, *[1] * examples]
@@ -165,7 +165,7 @@ def draw_predictions(
     """
     columns = min(6, max(1, len(cases)))
     rows = -(-len(cases) // columns)
-    key = [f"{letter(i)}  {name}" for i, name in enumerate(models)]
+    key = [f"{letter(i)}  {shorten(name, 400)}" for i, name in enumerate(models)]
     wide = 2.05 * max(columns, 3)
     lines = [line for text in key for line in textwrap.wrap(text, int(13 * wide))]
     figure = new_figure(wide, rows * (2.25 + 0.17 * len(models)) + 0.2 * len(lines) + 0.2)

@@ -9,7 +9,11 @@ from featbench.report._escape import visible
 from featbench.report._rows import Row
 from featbench.report._table import Section, Table
 
-_HEAD = r"""% needs \usepackage{booktabs}
+_ON_A_PAGE = 36
+"""Rows that a page of an article holds, with heading and notes; more of them may break."""
+_PACKAGES = r"% needs \usepackage{booktabs}"
+_LONG = r"\usepackage{longtable}, which needs one column of text"
+_HEAD = r"""
 % What pdflatex has no letters for stands as code points; lualatex and xelatex print it as it is.
 \providecommand{\featbenchtext}[2]{\ifdefined\Umathchar #1\else [#2]\fi}"""
 _PLAIN = {
@@ -34,6 +38,8 @@ _ACCENTS = {
 def as_latex(table: Table) -> str:
     r"""Return a ``table`` environment for each section, to be read by ``\input``.
 
+    A section longer than a page is a ``longtable``, with its headings on every page.
+
     Parameters
     ----------
     table : Table
@@ -41,29 +47,54 @@ def as_latex(table: Table) -> str:
     """
     notes = [rf"  {_escaped(note)}\par" for note in (*table.notes, *table.legend)]
     last = [r"  \par\smallskip\footnotesize\raggedright", *notes]
-    parts = [_HEAD]
+    is_long = any(len(section.rows) > _ON_A_PAGE for section in table.sections)
+    parts = [(f"{_PACKAGES} and {_LONG}" if is_long else _PACKAGES) + _HEAD]
     for i, section in enumerate(table.sections):
-        parts.append(
-            _environment(
-                table.columns_of(section),
-                section,
-                last if i == len(table.sections) - 1 and notes else [],
-            )
-        )
+        make = _long_environment if len(section.rows) > _ON_A_PAGE else _environment
+        notes_here = last if i == len(table.sections) - 1 and notes else []
+        parts.append(make(table.columns_of(section), section, notes_here))
     return "\n".join(parts)
 
 
 def _environment(columns: tuple[Column, ...], section: Section, notes: list[str]) -> str:
-    layout = "".join("r" if column.numeric else "l" for column in columns)
     lines = [r"\begin{table}[htbp]", r"  \centering\small\setlength{\tabcolsep}{4pt}"]
     if section.title:
         lines.append(rf"  \textbf{{{_escaped(section.title)}}}\par\smallskip")
-    lines += [rf"  \begin{{tabular}}{{@{{}}{layout}@{{}}}}", r"    \toprule"]
-    lines.append(rf"    {' & '.join(_escaped(column.heading) for column in columns)} \\")
-    lines.append(r"    \midrule")
-    lines += [rf"    {' & '.join(_cell(c, row) for c in columns)} \\" for row in section.rows]
+    lines += [rf"  \begin{{tabular}}{{{_layout(columns)}}}", *_heading(columns)]
+    lines += _rows(columns, section)
     lines += [r"    \bottomrule", r"  \end{tabular}", *notes, r"\end{table}"]
     return "\n".join(lines)
+
+
+def _long_environment(columns: tuple[Column, ...], section: Section, notes: list[str]) -> str:
+    """Return a table that goes on over pages: in place, and in its own column of text."""
+    width = len(columns)
+    lines = [r"\begingroup\small\setlength{\tabcolsep}{4pt}"]
+    lines.append(rf"  \begin{{longtable}}{{{_layout(columns)}}}")
+    if section.title:
+        title = rf"\textbf{{{_escaped(section.title)}}}"
+        lines.append(rf"    \multicolumn{{{width}}}{{@{{}}l@{{}}}}{{{title}}} \\")
+    lines += [*_heading(columns), r"    \endfirsthead", *_heading(columns), r"    \endhead"]
+    goes_on = r"\emph{continued on the next page}"
+    lines += [r"    \midrule", rf"    \multicolumn{{{width}}}{{@{{}}r@{{}}}}{{{goes_on}}} \\"]
+    lines += [r"    \endfoot", r"    \bottomrule", r"    \endlastfoot"]
+    lines += _rows(columns, section)
+    lines += [r"  \end{longtable}", *notes, r"\par\endgroup"]
+    return "\n".join(lines)
+
+
+def _layout(columns: tuple[Column, ...]) -> str:
+    kinds = "".join("r" if column.numeric else "l" for column in columns)
+    return f"@{{}}{kinds}@{{}}"
+
+
+def _heading(columns: tuple[Column, ...]) -> list[str]:
+    names = " & ".join(_escaped(column.heading) for column in columns)
+    return [r"    \toprule", rf"    {names} \\", r"    \midrule"]
+
+
+def _rows(columns: tuple[Column, ...], section: Section) -> list[str]:
+    return [rf"    {' & '.join(_cell(c, row) for c in columns)} \\" for row in section.rows]
 
 
 def _cell(column: Column, row: Row) -> str:

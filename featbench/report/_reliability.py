@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from featbench.experiments import PredictionTable, Result
-from featbench.report._drawing import COLOURS, MARKERS, new_figure, shorten, styled
+from featbench.report._drawing import COLOURS, MARKERS, isolated, new_figure, shorten, styled
 from featbench.report._names import labels_among
 from featbench.statistics import wilson_interval
 
@@ -148,7 +148,7 @@ def _draw(
         hollow: dict[str, Any] = {"linestyle": (0, (4, 2)), "markerfacecolor": "white"}
         looks.append((", before calibration", line.before, hollow))
     for suffix, one, look in looks:
-        label = f"{shorten(line.label, 70)}{suffix}: ECE {100 * one.error:.1f}%"
+        label = f"{isolated(shorten(line.label, 70))}{suffix}: ECE {100 * one.error:.1f}%"
         diagram.plot(one.confidence, one.accuracy, color=colour, marker=marker, markersize=5.5,
                      linewidth=1.6, label=label, zorder=3, **look)  # fmt: skip
         if with_intervals and not suffix:

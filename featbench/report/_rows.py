@@ -93,6 +93,10 @@ class Row:
             return None
         return Interval(*wilson_interval(self.first.test_accuracy, self.first.n_test))
 
+    def interval_of(self, metric: str) -> Interval | None:
+        """Return another metric's interval, where it was asked for and there is one."""
+        return None if self.standing is None else self.standing.intervals.get(metric)
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -114,7 +118,13 @@ class Rows:
     unused: tuple[Result, ...]
 
 
-def rows_from(store: ResultStore, results: Sequence[Result], *, per_run: bool = False) -> Rows:
+def rows_from(
+    store: ResultStore,
+    results: Sequence[Result],
+    *,
+    per_run: bool = False,
+    intervals: Sequence[str] = (),
+) -> Rows:
     """Put results into rows and compare these, data set by data set.
 
     Parameters
@@ -125,13 +135,15 @@ def rows_from(store: ResultStore, results: Sequence[Result], *, per_run: bool = 
         Those to show. Failed runs have rows of their own.
     per_run : bool
         One row a run, compared as if each were a method.
+    intervals : sequence of str
+        As in ``featbench.statistics.compare``.
 
     Raises
     ------
     UsageError
         As ``compare_results``.
     """
-    compared = tuple(compare_results(store, results, per_run=per_run))
+    compared = tuple(compare_results(store, results, per_run=per_run, intervals=intervals))
     names = names_of_data(results)
     grouped: dict[str, dict[Any, Result]] = {}
     for result in results:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from featbench.extraction import Sparsity
-from featbench.report._drawing import COLOURS, HATCHES, new_figure, styled
+from featbench.report._drawing import COLOURS, HATCHES, new_figure, shorten, styled
 
 
 def sparsity_table(found: Mapping[str, Sparsity]) -> list[tuple[str, int, list[float | None]]]:
@@ -78,8 +78,8 @@ def draw_sparsity(found: Mapping[str, Sparsity]) -> Figure:
         panel.grid(visible=False, axis="y")
     axes[-1].set_xlabel("zeros among the activations (%)")
     keys = [
-        Patch(label=textwrap.fill(name, 90), edgecolor="white", facecolor=look["color"],
-              hatch=look["hatch"])
+        Patch(label=textwrap.fill(shorten(name, 360), 90), edgecolor="white",
+              facecolor=look["color"], hatch=look["hatch"])
         for name, look in looks.items()
     ]  # fmt: skip
     figure.legend(handles=keys, loc="outside upper center", frameon=False)

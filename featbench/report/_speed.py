@@ -13,7 +13,15 @@ from matplotlib.transforms import Bbox
 from featbench.errors import UsageError
 from featbench.experiments import Result
 from featbench.report._comparison import method_key
-from featbench.report._drawing import COLOURS, MARKERS, new_figure, plain_number, shorten, styled
+from featbench.report._drawing import (
+    COLOURS,
+    MARKERS,
+    isolated,
+    new_figure,
+    plain_number,
+    shorten,
+    styled,
+)
 from featbench.report._names import labels_among, network_name
 from featbench.report._placing import place_labels
 
@@ -191,8 +199,9 @@ def _panel(
                   markerfacecolor=colour if on_front else "none", zorder=2)  # fmt: skip
     axes.margins(0.08, 0.1)
     axes.set_ylabel("test accuracy (%)")
+    names = [isolated(shorten(method.label, 88)) for method in front]
     lines = [
-        f"{i}  {100 * m.accuracy:.1f}%, {kind.said.format(m.cost)}: {shorten(m.label, 88)}"
-        for i, m in enumerate(front, 1)
+        f"{i}  {100 * m.accuracy:.1f}%, {kind.said.format(m.cost)}: {name}"
+        for i, (m, name) in enumerate(zip(front, names, strict=True), 1)
     ]
     axes.set_xlabel("\n".join([kind.heading, "", *lines]), loc="left", fontsize=9)

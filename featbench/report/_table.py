@@ -12,6 +12,7 @@ from featbench.report._columns import (
     COLUMNS,
     FOR_PROGRAMS,
     FOR_READERS,
+    INTERVALS,
     NONE,
     Column,
     column_named,
@@ -74,6 +75,11 @@ class Table:
             return self.columns
         return tuple(c for c in self.columns if any(c.text(row) for row in section.rows))
 
+    def _repr_html_(self) -> str:
+        from featbench.report._html_table import for_notebook
+
+        return for_notebook(self)
+
 
 def make_table(
     store: ResultStore,
@@ -120,7 +126,10 @@ def make_table(
               if name.strip()]  # fmt: skip
     order = None if sort is None else column_named(sort, "--sort")
     by = COLUMNS["dataset"] if group is None else column_named(group, "--group")
-    found = rows_from(store, results, per_run=per_run)
+    asked = {column.name for column in (*chosen, by, *([order] if order else []))}
+    asked |= set(re.findall(r"\w+(?=\s*=)", rows or ""))
+    intervals = [metric for name, metric in INTERVALS.items() if name in asked]
+    found = rows_from(store, results, per_run=per_run, intervals=intervals)
     ranked, rank_notes = with_ranks(found.rows)
     shown = with_best(filtered(ranked, rows) if rows else ranked)
     if order is not None:

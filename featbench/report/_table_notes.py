@@ -66,6 +66,7 @@ def legend(rows: Sequence[Row], columns: Sequence[Column]) -> tuple[str, ...]:
         "images_per_second": "images/s: from file to label with nothing cached, as measured in "
                              "the run.",
         "test_log_loss": "log-loss: in nats; was: before calibration.",
+        "test_log_loss_interval": "log-loss interval: in nats, after any calibration.",
         "test_ece": "ECE: expected calibration error, 15 bins.",
     }  # fmt: skip
     return (*lines, *(text for name, text in meanings.items() if name in names))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from featbench.statistics._metrics import METRICS as METRICS
     from featbench.statistics._metrics import accuracy_interval as accuracy_interval
     from featbench.statistics._metrics import calibration_interval as calibration_interval
+    from featbench.statistics._metrics import log_loss_interval as log_loss_interval
     from featbench.statistics._metrics import metric_interval as metric_interval
     from featbench.statistics._paired import mcnemar as mcnemar
     from featbench.statistics._paired import sign_flip_test as sign_flip_test
@@ -52,6 +53,7 @@ _HOMES = {
     "friedman": "_ranks",
     "holm": "_holm",
     "labels_needed": "_labels_needed",
+    "log_loss_interval": "_metrics",
     "mcnemar": "_paired",
     "mean_interval": "_bootstrap",
     "mean_ranks": "_ranks",

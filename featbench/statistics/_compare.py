@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,14 @@ from featbench.errors import UsageError
 from featbench.statistics._bootstrap import Interval
 from featbench.statistics._holm import holm
 from featbench.statistics._letters import compact_letters
-from featbench.statistics._metrics import accuracy_interval
+from featbench.statistics._metrics import (
+    accuracy_interval,
+    log_loss_interval,
+    metric_interval,
+)
 from featbench.statistics._runs import Codes, Seeded, paired_p_value
+
+LOG_LOSS = "log_loss"
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,8 @@ class MethodRun:
         One an image.
     groups : sequence of str, optional
         One an image: which belong together.
+    losses : sequence of float, optional
+        One an image: its log-loss, in nats.
     """
 
     seed: int
@@ -37,6 +45,7 @@ class MethodRun:
     labels: Sequence[Any]
     predicted: Sequence[Any]
     groups: Sequence[str] | None = None
+    losses: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,9 @@ class Standing:
         Of its runs.
     n_left_out : int
         Images that it has answered and another has not.
+    intervals : dict of str to Interval
+        Of the other metrics that were asked for and that its runs have: of these runs, on the
+        images compared.
     """
 
     name: str
@@ -84,6 +96,7 @@ class Standing:
     letters: tuple[str, ...]
     seeds: tuple[int, ...]
     n_left_out: int
+    intervals: dict[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,7 +133,12 @@ class Comparison:
 
 
 def compare(
-    methods: Sequence[Method], *, alpha: float = 0.05, resamples: int = 10_000, seed: int = 0
+    methods: Sequence[Method],
+    *,
+    alpha: float = 0.05,
+    resamples: int = 10_000,
+    seed: int = 0,
+    intervals: Sequence[str] = (),
 ) -> Comparison:
     """Compare methods on the test images that all of them have answered.
 
@@ -136,6 +154,8 @@ def compare(
         The chance that any two methods are told apart wrongly.
     resamples, seed : int
         Of the bootstrap.
+    intervals : sequence of str
+        Of which other metrics: ``balanced_accuracy``, ``macro_f1``, ``log_loss``. They take time.
 
     Raises
     ------
@@ -166,12 +186,40 @@ def compare(
             letters[i],
             runs[i].seeds,
             len({name for run in method.runs for name in run.ids}) - len(ids),
+            _intervals(method, ids, groups, intervals, confidence=1 - alpha, resamples=resamples,
+                       seed=seed),
         )
         for i, method in enumerate(methods)
     )  # fmt: skip
     n_groups = None if groups is None else int(groups.max()) + 1
-    notes = _notes(standings, len(ids), n_groups, alpha, f"{resamples:,} resamples, seed {seed}")
+    drawn = f"{resamples:,} resamples, seed {seed}"
+    notes = (*_notes(standings, len(ids), n_groups, alpha, drawn),
+             *_notes_on_intervals(standings, n_groups, alpha, drawn))  # fmt: skip
     return Comparison(standings, p_values, alpha, len(ids), n_groups, notes)
+
+
+def _intervals(
+    method: Method,
+    ids: Sequence[str],
+    groups: Codes | None,
+    metrics: Sequence[str],
+    **options: Any,
+) -> dict[str, Interval]:
+    """Return the intervals of other metrics than accuracy, of those that the runs have."""
+    found = {}
+    for metric in metrics:
+        if metric != LOG_LOSS:
+            labels, predicted = [], []
+            for run in method.runs:
+                rows = _rows(run, ids)
+                labels = [run.labels[i] for i in rows]
+                predicted.append([run.predicted[i] for i in rows])
+            found[metric] = metric_interval(metric, labels, predicted, groups, **options)
+        elif all(run.losses is not None for run in method.runs):
+            losses = [[run.losses[i] for i in _rows(run, ids)]
+                      for run in method.runs if run.losses is not None]  # fmt: skip
+            found[metric] = log_loss_interval(losses, groups, **options)
+    return found
 
 
 def pairwise(runs: Sequence[Seeded], groups: Codes | None = None) -> NDArray[np.float64]:
@@ -252,6 +300,25 @@ def _groups(methods: Sequence[Method], ids: Sequence[str]) -> Codes | None:
         return None
     codes: Codes = np.unique(known, return_inverse=True)[1].astype(np.int64)
     return codes
+
+
+def _notes_on_intervals(
+    standings: Sequence[Standing], n_groups: int | None, alpha: float, drawn: str
+) -> tuple[str, ...]:
+    metrics = dict.fromkeys(name for one in standings for name in one.intervals)
+    if not metrics:
+        return ()
+    names = ", ".join(_SAID[name] for name in metrics)
+    units = "images" if n_groups is None else f"{n_groups:,} groups"
+    several = any(len(one.seeds) > 1 for one in standings)
+    of = "; of these runs, other seeds are not counted" if several else ""
+    return (
+        f"{100 * (1 - alpha):g}% intervals of {names}: BCa bootstrap of {units} ({drawn}){of}.",
+    )
+
+
+_SAID = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", LOG_LOSS: "log-loss"}
+"""What the metrics are called that may have an interval beside the accuracy's."""
 
 
 def _notes(

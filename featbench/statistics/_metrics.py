@@ -150,6 +150,26 @@ def _one_hot(columns: NDArray[np.intp], values: Floats, width: int) -> sparse.cs
     return sparse.csr_array((values, (rows, columns)), shape=(len(columns), width))
 
 
+def log_loss_interval(
+    losses: Sequence[ArrayLike], groups: ArrayLike | None = None, **options: Any
+) -> Interval:
+    """Return the bootstrap interval of the log-loss, the mean over images and a method's runs.
+
+    Images are drawn, or groups, with an image's runs kept together, as in ``metric_interval``: it
+    speaks of these runs, and other seeds are not counted.
+
+    Parameters
+    ----------
+    losses : sequence of array-like, each of shape (n,)
+        One a run: -log of the probability that each image's label was given, in nats.
+    groups : array-like, shape (n,), optional
+        Which images belong together.
+    **options
+        As in ``bootstrap_interval``.
+    """
+    return mean_interval(np.mean([np.asarray(one) for one in losses], axis=0), groups, **options)
+
+
 def calibration_interval(
     confidences: ArrayLike, right: ArrayLike, groups: ArrayLike | None = None, **options: Any
 ) -> Interval:

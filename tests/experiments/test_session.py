@@ -53,7 +53,8 @@ def test_a_result_says_all_there_is_to_say(photos: Path, tmp_path: Path) -> None
     predictions = pd.read_csv(tmp_path / "results" / result.run_id / "predictions.csv")
     right = (predictions["label"] == predictions["predicted"]).mean()
     assert right == pytest.approx(result.test_accuracy)
-    assert list(predictions.columns) == ["id", "label", "predicted", "confidence"]
+    assert list(predictions.columns) == ["id", "label", "predicted", "confidence", "log_loss"]
+    assert predictions["log_loss"].mean() == pytest.approx(result.test_log_loss, abs=1e-6)
 
 
 def test_groups_stand_beside_the_predictions(photos: Path, tmp_path: Path) -> None:
@@ -65,7 +66,8 @@ def test_groups_stand_beside_the_predictions(photos: Path, tmp_path: Path) -> No
                 Run(str(table), "lenet5", blocks=1, settings={"epochs": 1})):  # fmt: skip
         result = session(tmp_path).run(run)
         said = pd.read_csv(tmp_path / "results" / result.run_id / "predictions.csv")
-        assert list(said.columns) == ["id", "label", "predicted", "confidence", "group"]
+        assert list(said.columns)[3:] == ["confidence", *(["log_loss"] if run.blocks else []),
+                                          "group"]  # fmt: skip
         assert (said["group"] == said["id"].str.extract(r"(\w+)\d\.jpg", expand=False)).all()
 
 

@@ -81,6 +81,23 @@ def test_predictions_come_back_as_they_were_groups_and_hostile_names_too(tmp_pat
     assert found.comparison.n_groups == 20
 
 
+def test_each_images_log_loss_comes_back_and_files_of_before_have_none(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    one = result(1)
+    chances = np.array([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5], [1.0, 0.0, 0.0]])
+    said = Predictions(["1", "2", "3"], np.array([0, 0, 0]), chances.argmax(1), chances)
+    store.save(one, said.as_csv(CLASSES))
+    table = load_predictions(store, one)
+    assert table is not None
+    assert table.losses == pytest.approx([-np.log(0.7), -np.log(1e-15), 0], abs=1e-6)
+    path = tmp_path / one.run_id / "predictions.csv"
+    assert "-0.0" not in path.read_text()
+    path.write_text("id,label,predicted,confidence\n1,a,a,0.7\n")
+    old = load_predictions(store, one)
+    assert old is not None
+    assert (old.confidences, old.losses) == ((0.7,), None)
+
+
 def test_a_damaged_table_names_its_file(tmp_path: Path) -> None:
     store = ResultStore(tmp_path)
     one = save(store, 1, 0.9)

@@ -8,13 +8,23 @@ import re
 import shutil
 import subprocess
 import unicodedata
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from featbench.experiments import Predictions, Result, ResultStore
-from featbench.report import Table, as_csv, as_html, as_json, as_latex, as_markdown, make_table
+from featbench.report import (
+    Section,
+    Table,
+    as_csv,
+    as_html,
+    as_json,
+    as_latex,
+    as_markdown,
+    make_table,
+)
 from tests.report.test_report import result
 
 HOSTILE = [
@@ -41,6 +51,11 @@ def one_line(text: str) -> str:
     return "".join(
         f"⟨U+{ord(c):04X}⟩" if c in unseen or unicodedata.category(c) == "Cc" else c for c in text
     )
+
+
+needs_pdflatex = pytest.mark.skipif(
+    shutil.which("pdflatex") is None, reason="pdflatex is not installed"
+)
 
 
 @pytest.fixture(scope="module")
@@ -168,30 +183,74 @@ def test_right_to_left_text_leaves_the_cells_in_their_order(table: Table) -> Non
 
 def test_latex_has_no_command_of_theirs(table: Table) -> None:
     text = as_latex(table)
-    body = text[text.index(r"\begin{table}") :]
+    assert r"needs \usepackage{booktabs} and \usepackage{longtable}" in text
+    body = text[text.index(r"\begingroup") :]
     for command in (r"\input", r"\write", r"\bf", r"\end{tabular} \\["):
         assert command not in body
-    assert body.count(r"\begin{") == body.count(r"\end{") == 2
+    assert body.count(r"\begin{") == body.count(r"\end{") == 1
     assert r"\textbackslash{}input\{/etc/passwd\}" in body
     assert r"na\"{i}ve caf\'{e} \v{Z}lu\v{t}ou\v{c}k\'{y} \H{o} \ss{} \L{}\'{o}d\'{z}" in body
     assert r"\featbenchtext{שלום}{U+05E9 U+05DC U+05D5 U+05DD}" in body
     for line in body.splitlines():
-        if line.endswith(r" \\"):
+        if line.endswith(r" \\") and r"\multicolumn" not in line:
             assert len(re.findall(r"(?<!\\)&", line)) == len(table.columns) - 1, line
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_compiles_whatever_names_it_has(table: Table, tmp_path: Path) -> None:
-    (tmp_path / "table.tex").write_text(as_latex(table), encoding="utf-8")
-    (tmp_path / "paper.tex").write_text(
-        "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n"
-        "\\input{table}\nThe end.\n\\end{document}\n"
+def many(table: Table, count: int) -> Table:
+    """Return a table of so many of its rows, again and again, in two sections."""
+    rows = (table.sections[0].rows * (1 + count // len(HOSTILE)))[:count]
+    return replace(table, sections=(Section("one", rows), Section(HOSTILE[0], rows[:3])))
+
+
+def test_only_a_table_longer_than_a_page_goes_on_over_pages(table: Table) -> None:
+    short, long = as_latex(many(table, 36)), as_latex(many(table, 37))
+    assert "longtable" not in short
+    assert short.count(r"\begin{table}") == 2
+    assert (long.count(r"\begin{table}"), long.count(r"\begin{longtable}")) == (1, 1)
+    first, head, foot, _ = re.split(r"\\end(?:firsthead|head|foot)\n", long)
+    headings = re.findall(r"\\toprule\n(.*)\n", long)
+    assert headings[0] == headings[1] == headings[2]
+    assert headings[0] in first.splitlines()
+    assert headings[0] in head.splitlines()
+    assert "continued on the next page" in foot
+
+
+def pdflatex(folder: Path, *tables: Table) -> str:
+    """Compile a paper with tables in it; return the log, joined as it was before lines broke."""
+    names = [f"table{i}" for i in range(len(tables))]
+    for name, one in zip(names, tables, strict=True):
+        (folder / f"{name}.tex").write_text(as_latex(one), encoding="utf-8")
+    (folder / "paper.tex").write_text(
+        "\\documentclass{article}\n\\usepackage{booktabs,longtable}\n\\begin{document}\n"
+        + "".join(f"\\input{{{name}}}\n" for name in names)
+        + "The end.\n\\end{document}\n"
     )
-    done = subprocess.run(
-        ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", "paper.tex"],
-        cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert (tmp_path / "paper.pdf").read_bytes().startswith(b"%PDF")
+    for _ in range(2):  # a longtable finds its widths in the second pass
+        done = subprocess.run(
+            ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape",
+             "paper.tex"],
+            cwd=folder, capture_output=True, text=True, errors="replace", check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-3000:]
+    assert (folder / "paper.pdf").read_bytes().startswith(b"%PDF")
     for wrong in ("! ", "Missing character", "undefined"):
         assert wrong not in done.stdout, done.stdout[-3000:]
+    return done.stdout
+
+
+@needs_pdflatex
+def test_latex_compiles_whatever_names_it_has(table: Table, tmp_path: Path) -> None:
+    pdflatex(tmp_path, table, many(table, 5))
+
+
+@needs_pdflatex
+def test_no_table_runs_off_its_page(table: Table, tmp_path: Path) -> None:
+    """The longest that does not break fits with its notes; longer ones break, pages full."""
+    narrow = replace(table, columns=table.columns[2:3] * 4)
+    alone = replace(many(narrow, 36), sections=(many(narrow, 36).sections[0],))
+    said = pdflatex(tmp_path, alone, many(narrow, 150))
+    assert "too large" not in said
+    assert r"Overfull \vbox" not in said
+    pages = re.search(r"Output written on paper.pdf \((\d+) pages", said)
+    assert pages is not None
+    assert 5 <= int(pages[1]) <= 7

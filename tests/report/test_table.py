@@ -267,6 +267,39 @@ def test_the_table_by_default_fits_a_terminal(store: ResultStore) -> None:
     assert max(len(line) for line in lines if line.startswith("|")) <= 120
 
 
+def test_other_metrics_intervals_are_shown_where_they_are_asked_for(store: ResultStore) -> None:
+    runs = []
+    for number, share in ((1, 0.9), (2, 0.6)):
+        chances = np.full((N, 3), (1 - share) / 2)
+        chances[np.arange(N), (LABELS + (share * N < HARD)) % 3] = share
+        said = Predictions([f"{i}.jpg" for i in range(N)], LABELS, chances.argmax(1), chances)
+        losses = said.losses()
+        assert losses is not None
+        runs.append(result(number, method=f"m{number}", n_test=N, test_log_loss=losses.mean()))
+        store.save(runs[-1], said.as_csv(CLASSES))
+    runs.append(save(store, 3, 300, method="bare", test_log_loss=None))
+    columns = "method,test_log_loss,test_log_loss_interval,test_macro_f1_interval"
+    table = make_table(store, runs, columns=columns)
+    first, second, bare = json.loads(as_json(table))
+    for row in (first, second):
+        assert row["test_log_loss_low"] < row["test_log_loss"] < row["test_log_loss_high"]
+    assert bare["test_log_loss_low"] is None
+    assert bare["test_macro_f1_low"] < 0.75 < bare["test_macro_f1_high"]
+    assert first["test_log_loss_high"] < second["test_log_loss_low"]
+    low, high = first["test_log_loss_low"], first["test_log_loss_high"]
+    assert shown(table, "test_log_loss_interval") == [
+        f"{low:.3f}–{high:.3f}",
+        f"{second['test_log_loss_low']:.3f}–{second['test_log_loss_high']:.3f}",
+        "–",
+    ]
+    note = "95% intervals of macro F1, log-loss: BCa bootstrap of images (10,000 resamples, seed 0)"
+    assert any(line.startswith(note) for line in table.notes)
+    plain = make_table(store, runs)
+    assert not any("log-loss:" in line for line in plain.notes), "it takes time: only where asked"
+    by = make_table(store, runs, sort="test_log_loss_interval", rows="test_log_loss_interval=0.*")
+    assert [row.first.method for row in by.rows] == ["m1", "m2"]
+
+
 def test_the_command(featbench: Callable[..., Said], tmp_path: Path) -> None:
     store = ResultStore(tmp_path / "results")
     save(store, 1, 300, recipe="a")

@@ -12,6 +12,7 @@ from featbench.statistics import (
     accuracy_interval,
     bootstrap_interval,
     calibration_interval,
+    log_loss_interval,
     mean_interval,
     metric_interval,
     wilson_interval,
@@ -143,6 +144,26 @@ def test_calibration_intervals_hold_an_error_of_a_known_size() -> None:
         low, high = calibration_interval(chance, right, resamples=500)
         held += low <= 0.15 <= high
     assert held / 200 > 0.95 - 4 * np.sqrt(0.95 * 0.05 / 200)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_log_loss_has_the_interval_of_resampling_image_by_image(grouped: bool) -> None:
+    losses = RNG.exponential(size=(3, 150))
+    groups = RNG.integers(0, 30, 150)
+    units = [np.flatnonzero(groups == g) for g in np.unique(groups)]
+    if grouped:
+        drawn = [
+            losses[:, np.concatenate([units[i] for i in RNG.integers(0, len(units), len(units))])]
+            .mean() for _ in range(4000)
+        ]  # fmt: skip
+        expected = np.quantile(drawn, [0.025, 0.975])
+        ours = log_loss_interval(losses, groups, method="percentile")
+    else:
+        theirs = stats.bootstrap((losses.mean(0),), np.mean, n_resamples=20_000, rng=1)
+        expected = np.array(theirs.confidence_interval)
+        ours = log_loss_interval(losses)
+    assert ours == pytest.approx(expected, abs=0.1 * (expected[1] - expected[0]))
+    assert ours.low < losses.mean() < ours.high
 
 
 def test_accuracy_of_one_run_has_wilsons_interval() -> None:

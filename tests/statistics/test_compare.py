@@ -1,6 +1,7 @@
 """All methods of a data set: what is compared, what is refused, and what is said of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from featbench.statistics import (
     Seeded,
     compare,
     holm,
+    log_loss_interval,
     mcnemar,
+    metric_interval,
     paired_p_value,
     wilson_interval,
 )
@@ -147,3 +150,36 @@ def test_one_method_alone() -> None:
     assert found.standings[0].letters == ("a",)
     assert found.p_values.tolist() == [[1.0]]
     assert found.notes == ("95% intervals: Wilson's.",)
+
+
+def test_other_metrics_have_intervals_where_they_are_asked_for() -> None:
+    patients = [f"patient {i // 20}" for i in range(N)]
+    losses = np.round(RNG.exponential(size=(2, N)), 6)
+
+    def method(name: str, groups: list[str] | None, *of_seeds: int) -> Method:
+        runs = [replace(run(0.8, seed, groups), losses=losses[seed].tolist()) for seed in of_seeds]
+        return Method(name, runs)
+
+    bare = Method("bare", [run(0.7)])
+    alone = method("a", None, 0)
+    found = compare([alone, bare], resamples=500)
+    assert found.standings[0].intervals == {}
+    asked = ["balanced_accuracy", "log_loss"]
+    one, without = compare([alone, bare], resamples=500, intervals=asked).standings
+    assert one.intervals["log_loss"] == log_loss_interval([losses[0]], resamples=500)
+    said = alone.runs[0].predicted
+    expected = metric_interval("balanced_accuracy", LABELS, [said], resamples=500)
+    assert one.intervals["balanced_accuracy"] == expected
+    assert set(without.intervals) == {"balanced_accuracy"}
+    grouped = compare([method("a", patients, 0, 1)], resamples=500, intervals=["log_loss"])
+    (both,) = grouped.standings
+    assert both.intervals["log_loss"] == log_loss_interval(losses, patients, resamples=500)
+    assert grouped.notes[-1] == (
+        "95% intervals of log-loss: BCa bootstrap of 20 groups (500 resamples, seed 0); of these "
+        "runs, other seeds are not counted."
+    )
+    fewer = replace(bare.runs[0], ids=IDS[:300], labels=LABELS[:300],
+                    predicted=bare.runs[0].predicted[:300])  # fmt: skip
+    part = compare([alone, Method("b", [fewer])], resamples=500, intervals=asked)
+    expected = log_loss_interval([losses[0][:300]], resamples=500)
+    assert part.standings[0].intervals["log_loss"] == expected
