@@ -71,5 +71,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     str
         ``"; did you mean 'svm-poly'?"``, or a full stop.
     """
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else "."
+    lower = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
+    return f"; did you mean {lower[near[0]]!r}?" if near else "."
