@@ -12,6 +12,7 @@ from typer import Option
 from featbench.cli import _options as options
 from featbench.cli._app import app
 from featbench.cli._console import one_line, print_network, print_table
+from featbench.cli._ending import warn_unreadable
 from featbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _store(folder: str | Path | None) -> "ResultStore":
     if folder is not None and not Path(folder).is_dir():
         raise UsageError(f"{folder}: no such folder; featbench fit, finetune and run make results")
     given = Choice(results=None if folder is None else str(folder))
-    return ResultStore(settle(given, remember=False).results)
+    return ResultStore(settle(given, remember=False).results, leave_out=True)
 
 
 @app.command()
@@ -68,6 +69,7 @@ def table(
     if not shown and format_ not in FOR_PROGRAMS:
         of = "" if recipe is None else f" of recipe {recipe}"
         print(f"no results{of} in {store.folder} yet: featbench fit --head svm-poly makes one")
+        warn_unreadable(store)
         return
     made = make_table(
         store, shown, columns=columns, rows=rows, sort=sort, group=group, per_run=per_run
@@ -75,6 +77,7 @@ def table(
     print(FORMATS[format_](made))
     if format_ in FOR_PROGRAMS:
         print("\n".join(made.notes), file=sys.stderr)
+    warn_unreadable(store)
 
 
 @app.command()
@@ -92,7 +95,9 @@ def report(
     from featbench.report import write_report
 
     folder = settle(Choice(cache=cache), remember=False).cache
-    print(write_report(_store(results), output, recipe=recipe, data=data, cache=folder))
+    store = _store(results)
+    print(write_report(store, output, recipe=recipe, data=data, cache=folder))
+    warn_unreadable(store)
 
 
 @app.command()
@@ -176,12 +181,14 @@ def networks_show(
 @results_app.command("ls")
 def results_ls(results: options.Results = None, as_json: options.Json = False) -> None:
     """List recorded runs, oldest first."""
-    found = _store(results).all()
+    store = _store(results)
+    found = store.all()
     if as_json:
         print(json.dumps([r.model_dump() for r in found]))
-        return
-    for result in found:
-        print(f"{result.run_id}  {result.finished[:19]}  {result.dataset} · {one_line(result)}")
+    else:
+        for result in found:
+            print(f"{result.run_id}  {result.finished[:19]}  {result.dataset} · {one_line(result)}")
+    warn_unreadable(store)
 
 
 Run = Annotated[str, typer.Argument(help="A run's id, or how it begins.")]

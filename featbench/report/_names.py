@@ -94,13 +94,20 @@ def _aspects(result: Result) -> dict[tuple[str, str], str]:
         ("", "network"): network_name(result),
         ("", "method"): method_name(result),
         **{key: said for key, said in settings.items() if key[1] not in _UNTOLD},
+        ("", "layer"): f"at {result.layer}" if result.layer else "",
         ("", "a class"): few,
+        ("", "drawn"): ", ".join(f"{k}={v}" for k, v in drawn_apart(result).items()),
         ("", "precision"): "" if result.precision == "float32" else result.precision,
         ("", "seed"): f"seed {result.seed}",
         ("", "goes on from"): f"from run {result.init_from[-1][:6]}" if result.init_from else "",
         ("", "split seed"): f"split seed {result.split_seed}",
         ("", "recipe"): f"recipe {result.recipe or 'none'}",
     }
+
+
+def drawn_apart(result: Result) -> dict[str, int]:
+    """Return how many images were drawn to learn from; so many a class are told otherwise."""
+    return {name: count for name, count in result.sample.items() if name != "shots"}
 
 
 def _said(name: str, value: object) -> str:

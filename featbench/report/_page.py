@@ -98,11 +98,11 @@ def write_report(
     style, script = (_text(f"report.{kind}") for kind in ("css", "js"))
     page = _environment().get_template("report.html").render(
         title=f"featbench: {recipe or ', '.join(dict.fromkeys(r.dataset for r in results))}",
-        made=f"{len(done)} finished runs; written {datetime.date.today()} by featbench "
-        f"{__version__}",
-        summary=[line for part in parts for line in summary_of(part.name, by_data[part.name])],
+        made=f"{len(done):,} finished run{'s' * (len(done) != 1)}; written "
+        f"{datetime.date.today()} by featbench {__version__}",
+        summary=[line for name, rows in by_data.items() for line in summary_of(name, rows)],
         sections=_sections(table),
-        notes=(*table.notes, *table.legend),
+        notes=(*table.notes, *(f"Left out: {line}." for line in store.unreadable), *table.legend),
         parts=parts,
         failures=[r for r in results if r.status != "ok"],
         commands=list(dict.fromkeys(r.command for r in results if r.command)),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from featbench.report._columns import COLUMNS, Column
+from featbench.report._names import drawn_apart
 from featbench.report._rows import Row
 
 
@@ -38,7 +39,10 @@ def _called(row: Row, per_run: bool) -> tuple[Any, ...]:
 
 def _texts(rows: Sequence[Row]) -> list[str]:
     """Return what tells these rows apart; where no setting does, their runs."""
-    given = [COLUMNS["settings"].values(row)["settings"] for row in rows]
+    given = [
+        ({"layer": row.first.layer} if row.first.layer else {}) | drawn_apart(row.first)
+        | COLUMNS["settings"].values(row)["settings"] for row in rows
+    ]  # fmt: skip
     names = dict.fromkeys(name for one in given for name in one)
     telling = [n for n in names if any(one.get(n) != given[0].get(n) for one in given)]
     texts = [", ".join(f"{n}={one[n]}" for n in telling if n in one) for one in given]

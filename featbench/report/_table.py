@@ -115,8 +115,9 @@ def make_table(
     UsageError
         When a column is unknown, or no row is left; as ``compare_results``.
     """
-    chosen = [column_named(name.strip(), "--columns") for name in (columns or "").split(",")
-              if name.strip()]  # fmt: skip
+    named = [column_named(name.strip(), "--columns") for name in (columns or "").split(",")
+             if name.strip()]  # fmt: skip
+    chosen = list({column.name: column for column in named}.values())
     order = None if sort is None else column_named(sort, "--sort")
     by = COLUMNS["dataset"] if group is None else column_named(group, "--group")
     found = rows_from(store, results, per_run=per_run)
@@ -133,7 +134,7 @@ def make_table(
     programs = chosen or [COLUMNS[name] for name in FOR_PROGRAMS]
     if group is not None and by.name not in [column.name for column in programs]:
         programs = [by, *programs]
-    hidden = [] if chosen else _constant(shown, readers)
+    hidden = [] if chosen else _constant(shown, [*readers, by])
     return Table(
         tuple(readers),
         tuple(programs),
