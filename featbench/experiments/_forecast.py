@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from featbench.datasets import Dataset, unread_images
-from featbench.errors import FeatbenchError
+from featbench.errors import in_words
 from featbench.experiments._feature_table import FeatureTable
 from featbench.experiments._run import Run
 from featbench.experiments._session import Session
@@ -92,8 +92,8 @@ def forecast(session: Session, runs: Sequence[Run]) -> list[Forecast]:
         dataset = session.opened(run)
         try:
             found[run.key] = _one(session, run, dataset, found)
-        except FeatbenchError as error:  # doing the run will fail so, and record it
-            found[run.key] = Forecast(run, unknown=str(error).splitlines()[0])
+        except Exception as error:  # whatever it is, doing the run will fail so, and record it
+            found[run.key] = Forecast(run, unknown=in_words(error).splitlines()[0])
     return [found[run.key] for run in runs]
 
 

@@ -14,6 +14,7 @@ from featbench.heads import HEADS, create_head
 
 OneOrMore = str | list[str]
 _Count = Annotated[int, Field(ge=1)]
+_Seed = Annotated[int, Field(ge=0, lt=2**32)]  # as numpy and scikit-learn take them
 _Blocks = Annotated[int, Field(ge=0)] | str
 
 
@@ -34,7 +35,7 @@ class RunTable(_Table):
     init_from: str | None = None
     set: dict[str, dict[str, Any]] = {}
     train: dict[str, Any] = {}
-    seeds: list[int] | None = None
+    seeds: list[_Seed] | None = None
     limit: _Count | list[_Count] | None = None
     precision: OneOrMore | None = None
     tune: int | str | None = None
@@ -53,7 +54,7 @@ class Preset(_Table):
     """One ``[preset.NAME]``: what it changes, in the recipe and in every run."""
 
     data: OneOrMore | None = None
-    seeds: list[int] | None = None
+    seeds: list[_Seed] | None = None
     limit: _Count | list[_Count] | None = None
     tune: int | str | None = None
     shots: int | list[int] | None = None
@@ -79,7 +80,7 @@ class Recipe(_Table):
     title: str = ""
     note: str = ""
     data: OneOrMore = "digits"
-    seeds: list[int] = [0]
+    seeds: list[_Seed] = [0]
     split_seed: int = 0
     limit: _Count | list[_Count] | None = None
     precision: OneOrMore = "float32"
@@ -180,6 +181,7 @@ def _expected(error: ErrorDetails) -> str:
         "int_type": "a whole number", "string_type": "a text", "float_type": "a number",
         "dict_type": "a table", "model_type": "a table", "too_short": "at least one",
         "greater_than_equal": f"{limits.get('ge')} or more",
+        "less_than": f"less than {limits.get('lt')}",
         "less_than_equal": f"{limits.get('le')} or less",
     }  # fmt: skip
     return words.get(kind, error["msg"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from featbench.datasets import Dataset, load_dataset, use_index
-from featbench.errors import FeatbenchError, UsageError
+from featbench.errors import FeatbenchError, UsageError, in_words
 from featbench.experiments._feature_table import FeatureTable
 from featbench.experiments._features_file import load_features
 from featbench.experiments._features_in_hand import FeaturesInHand
@@ -331,10 +331,7 @@ class Session:
                 yield self._failed(run, error)
 
     def _failed(self, run: Run, error: Exception) -> Result:
-        text = (
-            str(error) if isinstance(error, FeatbenchError) else f"{type(error).__name__}: {error}"
-        )
-        self._failures[run.key] = text
+        text = self._failures[run.key] = in_words(error)
         result = Result(
             run_id=failed_id(run), **asked(run), status="failed", error=text, **self._provenance()
         )

@@ -127,6 +127,18 @@ def test_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert one.describe() == f"unknown (weights of {network} may have to be downloaded)"
 
 
+def test_whatever_a_network_raises_the_others_are_told(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Session, run: Run) -> None:
+        raise RuntimeError("no\nsuch thing")
+
+    with monkeypatch.context() as now:
+        now.setattr(Session, "network", broken)
+        one = told(head_run(photos), tmp_path)
+    assert one.describe() == "unknown (RuntimeError: no)"
+
+
 def test_a_run_that_cannot_be_says_why_and_the_others_are_told(
     photos: Path, tmp_path: Path
 ) -> None:

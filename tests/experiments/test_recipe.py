@@ -193,6 +193,8 @@ def test_published_figures_find_their_runs(tmp_path: Path) -> None:
         ("limit=true\n" + BARE, "limit=True: expected a whole number"),
         ("limit=2.0\n" + BARE, "limit=2.0: expected a whole number"),
         ("limit=0\n" + BARE, "limit=0: expected 1 or more$"),
+        ("seeds=[0, -1]\n" + BARE, r"seeds\[1\]=-1: expected 0 or more$"),
+        (f"seeds=[{2**32}]\n" + BARE, f"expected less than {2**32}$"),
         ("seeds=['1']\n" + BARE, r"seeds\[0\]='1': expected a whole number$"),
         ("shots=[1, 'a']\n" + BARE, r"shots\[1\]='a': expected a whole number$"),
         ('[[run]]\nnetwork=["cnn", 5]\nhead="mlp"', r"run\[0\].network\[1\]=5: expected a text$"),
