@@ -56,6 +56,17 @@ class BrokenImageError(FeatbenchError):
     """
 
 
+def in_words(error: Exception) -> str:
+    """Return what went wrong: an error of ours says it itself, another one's kind tells more.
+
+    Parameters
+    ----------
+    error : Exception
+        Whatever was raised.
+    """
+    return str(error) if isinstance(error, FeatbenchError) else f"{type(error).__name__}: {error}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """End a sentence about an unknown name: with the nearest known one, where one is near.
 
@@ -71,5 +82,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     str
         ``"; did you mean 'svm-poly'?"``, or a full stop.
     """
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else "."
+    lower = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
+    return f"; did you mean {lower[near[0]]!r}?" if near else "."

@@ -15,7 +15,7 @@ from featbench.errors import UsageError
 from featbench.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from featbench.experiments import Run, Session, Settled
+    from featbench.experiments import ResultStore, Run, Session, Settled
 
 
 def make_reporter(quiet: bool, chosen: "Settled") -> Reporter:
@@ -83,6 +83,13 @@ def warn_skipped(skipped: dict[str, str], listed: Path, most: int = 10) -> None:
         print(f"skipped {shown(name)}: {shown(reason)}", file=sys.stderr)
     if len(skipped) > most:
         print(f"skipped {len(skipped) - most} more: see {listed}", file=sys.stderr)
+
+
+def warn_unreadable(store: "ResultStore") -> None:
+    """Name the results that were left out; then there is something to look at."""
+    for line in store.unreadable:
+        print(f"left out: {line}", file=sys.stderr)
+    finish(bool(store.unreadable))
 
 
 def finish(something_to_look_at: bool) -> None:

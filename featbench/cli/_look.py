@@ -12,6 +12,7 @@ from typer import Option
 from featbench.cli import _options as options
 from featbench.cli._app import app
 from featbench.cli._console import one_line, print_network, print_table
+from featbench.cli._ending import warn_unreadable
 from featbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def _store(folder: str | Path | None) -> "ResultStore":
     if folder is not None and not Path(folder).is_dir():
         raise UsageError(f"{folder}: no such folder; featbench fit, finetune and run make results")
     given = Choice(results=None if folder is None else str(folder))
-    return ResultStore(settle(given, remember=False).results)
+    return ResultStore(settle(given, remember=False).results, leave_out=True)
 
 
 @app.command()
@@ -70,6 +71,7 @@ def table(
     if not shown and format_ not in FOR_PROGRAMS:
         of = "" if recipe is None else f" of recipe {recipe}"
         print(f"no results{of} in {store.folder} yet: featbench fit --head svm-poly makes one")
+        warn_unreadable(store)
         return
     if labels_needed is not None:
         given = {"--columns": columns, "--sort": sort, "--group": group, "--per-run": per_run}
@@ -81,6 +83,7 @@ def table(
     print(FORMATS[format_](made))
     if format_ in FOR_PROGRAMS:
         print("\n".join(made.notes), file=sys.stderr)
+    warn_unreadable(store)
 
 
 def _labels_table(
@@ -112,10 +115,10 @@ def report(
 
     goal = None if labels_needed is None else fraction_of(labels_needed, "--labels-needed")
     folder = settle(Choice(cache=cache), remember=False).cache
-    page = write_report(
-        _store(results), output, recipe=recipe, data=data, cache=folder, labels_needed=goal
-    )
+    store = _store(results)
+    page = write_report(store, output, recipe=recipe, data=data, cache=folder, labels_needed=goal)
     print(page)
+    warn_unreadable(store)
 
 
 @app.command()
@@ -205,11 +208,12 @@ def results_ls(results: options.Results = None, as_json: options.Json = False) -
     found = store.all()
     if as_json:
         print(json.dumps([r.model_dump() for r in found]))
-        return
-    for result in found:
-        print(f"{result.run_id}  {result.finished[:19]}  {result.dataset} · {one_line(result)}")
-    for left in unfinished(store):
-        print(left.describe())
+    else:
+        for result in found:
+            print(f"{result.run_id}  {result.finished[:19]}  {result.dataset} · {one_line(result)}")
+        for left in unfinished(store):
+            print(left.describe())
+    warn_unreadable(store)
 
 
 Run = Annotated[str, typer.Argument(help="A run's id, or how it begins.")]

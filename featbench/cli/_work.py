@@ -257,7 +257,14 @@ def run_recipe(
     as_json: options.Json = False,
 ) -> None:
     """Do every run of a recipe that is not finished yet, then print the table."""
-    from featbench.experiments import Choice, carry_out, load_recipe, parse_changes, settle
+    from featbench.experiments import (
+        Choice,
+        ResultStore,
+        carry_out,
+        load_recipe,
+        parse_changes,
+        settle,
+    )
     from featbench.report import as_markdown, make_table, write_report
 
     changes = parse_changes(set_ or [])
@@ -283,7 +290,8 @@ def run_recipe(
         table = as_markdown(make_table(session.store, done))
         print("\n\n".join(filter(None, (table, plan.note))))
     if report_to is not None:
-        page = write_report(session.store, report_to, recipe=plan.name, cache=folders.cache)
+        store = ResultStore(session.store.folder, leave_out=True)  # there may be others' results
+        page = write_report(store, report_to, recipe=plan.name, cache=folders.cache)
         print(f"\nreport: {page}", file=sys.stderr if as_json else sys.stdout)
     warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
     failed = any(r.status != "ok" for r in done)

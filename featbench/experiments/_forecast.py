@@ -1,17 +1,18 @@
 """What a plan comes to before it is carried out: what is finished, and which rows are stored."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from featbench.datasets import Dataset, unread_images
-from featbench.errors import FeatbenchError
+from featbench.errors import in_words
 from featbench.experiments._feature_table import FeatureTable
 from featbench.experiments._run import Run
 from featbench.experiments._session import Session
 from featbench.extraction import stored_rows
 from featbench.finetune import Schedule, pooling_at, storage_at
-from featbench.networks import FEATURES, PIXELS, is_at_hand
+from featbench.networks import PIXELS, is_at_hand
 
 MOST_READ = 2_000
 """Of a set with more images that the index does not know nothing is said: all would be read."""
@@ -91,8 +92,8 @@ def forecast(session: Session, runs: Sequence[Run]) -> list[Forecast]:
         dataset = session.opened(run)
         try:
             found[run.key] = _one(session, run, dataset, found)
-        except FeatbenchError as error:  # doing the run will fail so, and record it
-            found[run.key] = Forecast(run, unknown=str(error).splitlines()[0])
+        except Exception as error:  # whatever it is, doing the run will fail so, and record it
+            found[run.key] = Forecast(run, unknown=in_words(error).splitlines()[0])
     return [found[run.key] for run in runs]
 
 
@@ -115,18 +116,27 @@ def _one(session: Session, run: Run, dataset: Dataset, earlier: dict[str, Foreca
 
 
 def _rows(session: Session, run: Run, dataset: Dataset) -> tuple[int | None, int | None]:
+    """Return how many rows are stored, of how many: at the cut, and of a warm start's features."""
     if isinstance(dataset, FeatureTable):
         return None, None
     network = session.network(run)
-    at = FEATURES if run.head else network.place_of(run.blocks or 0)
-    if at == PIXELS or (not run.head and run.schedule().normalise != Schedule().normalise):
-        return None, None  # with its own normalisation it takes other rows, known when it trains
-    return stored_rows(
-        dataset,
-        network,
-        layer=at,
-        pooling=None if run.head else pooling_at(network, at),
-        precision=run.precision,
-        storage="float32" if run.head else storage_at(at),
-        cache=session.cache,
+    stored = functools.partial(
+        stored_rows, network=network, precision=run.precision, cache=session.cache
     )
+    if run.head:
+        return stored(dataset, layer=run.layer, pooling="avg")
+    schedule, usual = run.schedule(), Schedule()
+    if schedule.normalise != usual.normalise:
+        return None, None  # with its own normalisation it takes other rows, known when it trains
+    if (schedule.augment, schedule.copies) != (usual.augment, usual.copies):
+        return None, None  # nor are views counted before
+    drawn = run.sample.draw(dataset, seed=run.seed, split_seed=run.split_seed)
+    at = network.place_of(run.blocks or 0)
+    counts = []
+    if at != PIXELS:
+        counts.append(
+            stored(drawn, layer=at, pooling=pooling_at(network, at), storage=storage_at(at))
+        )
+    if run.warm_start is not None:
+        counts.append(stored(drawn, pooling="avg"))
+    return (sum(n for n, _ in counts), sum(n for _, n in counts)) if counts else (None, None)

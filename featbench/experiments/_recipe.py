@@ -84,12 +84,13 @@ def load_recipe(
         names the key's path and the nearest known key.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a mark
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: is not TOML: {error}") from error
     for dotted, value in (changes or {}).items():
+        _check_change(content, dotted, preset)
         _change(content, dotted, value)
     try:
         recipe = read_tables(content)
@@ -98,7 +99,7 @@ def load_recipe(
         tables = [with_protocol(recipe, table) for table in recipe.run]
         recipe = recipe.model_copy(update={"run": tables})
         if preset is not None:
-            recipe = _with_preset(recipe, recipe.preset[preset])
+            recipe = _with_preset(recipe, preset, changes or {})
         instead = _instead(recipe, data, backbone)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
@@ -106,28 +107,24 @@ def load_recipe(
     runs: list[Run] = []
     named: dict[str, list[Run]] = {}
     for number, table in enumerate(recipe.run):
-        where = f"{path}: run[{number}]"
-        made = _expand(recipe, table, name, where, instead)
-        if table.init_from is not None:
-            made = going_on(made, table.init_from, named, where)
+        try:
+            made = _expand(recipe, table, name, instead)
+            if table.init_from is not None:
+                made = going_on(made, table.init_from, named)
+            for run in made:
+                check_network(run.network)
+                run.settle_settings()
+        except UsageError as error:  # what is misspelt is found before any work is done
+            raise UsageError(f"{path}: run[{number}]: {error}") from error
         if table.name is not None:
             named.setdefault(table.name, []).extend(made)
         runs += made
     if not runs:
         raise UsageError(f"{path}: comes to no run at all: a list in it is empty")
-    for run in runs:
-        _check(run, str(path))
+    if not (preset or changes or data or backbone):
+        _check_published(recipe.published, runs, str(path))
     different = {run.key: run for run in runs}
     return Plan(name, recipe.title, recipe.note.strip(), list(different.values()))
-
-
-def _check(run: Run, where: str) -> None:
-    """Find what is misspelt before any work is done."""
-    try:
-        check_network(run.network)
-        run.settle_settings()
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from error
 
 
 def _with_runs_of(recipe: Recipe, preset: str) -> Recipe:
@@ -174,8 +171,28 @@ def parse_changes(texts: list[str]) -> dict[str, Any]:
         try:
             changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
+            if value.strip().startswith(("[", "{", '"', "'")):
+                raise UsageError(
+                    f"--set {text}: is not TOML; texts in lists and tables have quotes, such as "
+                    '["a", "b"], and the shell needs \'…\' around the whole'
+                ) from None
             changes[key.strip()] = {"None": None}.get(value.strip(), value.strip())
     return changes
+
+
+def _check_change(content: dict[str, Any], dotted: str, preset: str | None) -> None:
+    """Raise UsageError for a change of a preset that is not there, or not used."""
+    first, _, rest = dotted.partition(".")
+    name, known = rest.partition(".")[0], content.get("preset", {})
+    if first != "preset" or not name or not isinstance(known, dict):
+        return
+    if name not in known:
+        raise UsageError(
+            f"--set {dotted}: the recipe has no preset {name!r}{did_you_mean(name, known)} "
+            f"Presets: {', '.join(known) or 'none'}"
+        )
+    if name != preset:
+        raise UsageError(f"--set {dotted}: changes nothing without --preset {name}")
 
 
 def _change(content: dict[str, Any], dotted: str, value: Any) -> None:
@@ -189,13 +206,25 @@ def _change(content: dict[str, Any], dotted: str, value: Any) -> None:
         raise UsageError(f"--set {dotted}: the recipe has no such place") from error
 
 
-def _with_preset(recipe: Recipe, preset: Preset) -> Recipe:
+def _with_preset(recipe: Recipe, name: str, changes: dict[str, Any]) -> Recipe:
+    """Return the recipe as a preset has it; what ``--set`` says stands above that."""
+    content = _preset_put_in(recipe, recipe.preset[name]).model_dump(exclude_unset=True)
+    content.pop("preset", None)  # is put in, and others are of runs that may have gone
+    for dotted, value in changes.items():
+        if not dotted.startswith("preset."):
+            _change(content, dotted, value)
+    return read_tables(content)
+
+
+def _preset_put_in(recipe: Recipe, preset: Preset) -> Recipe:
     heads = {h for table in recipe.run for h in _heads(table)}
     for head in preset.set.keys() - heads:
         raise UsageError(
             f"preset: set.{head} is for a head that no run has"
             f"{did_you_mean(head, heads)} Heads: {', '.join(sorted(heads))}"
         )
+    if preset.train and all(table.blocks is None for table in recipe.run):
+        raise UsageError("preset: train is for blocks, which no run has")
     given = preset.model_dump(exclude_unset=True)
     whole = {k: v for k, v in given.items() if k in ("data", "seeds", "limit", "tune", "shots")}
     if "seeds" in whole:
@@ -215,24 +244,23 @@ def _with_preset(recipe: Recipe, preset: Preset) -> Recipe:
     return recipe.model_copy(update={**whole, "run": runs})
 
 
-def _expand(recipe: Recipe, table: RunTable, name: str, where: str, instead: Instead) -> list[Run]:
+def _expand(recipe: Recipe, table: RunTable, name: str, instead: Instead) -> list[Run]:
     """Return every combination of the axes of one ``[[run]]``."""
     if (table.head is None) == (table.blocks is None):
-        raise UsageError(f"{where}: needs either head (on frozen features) or blocks (to train)")
+        raise UsageError("needs either head (on frozen features) or blocks (to train)")
     if table.blocks is not None and table.tune:
-        raise UsageError(f"{where}: tune goes with head: a training schedule is not searched")
+        raise UsageError("tune goes with head: a training schedule is not searched")
     if table.blocks is not None and (table.layers or table.search):
-        raise UsageError(f"{where}: layers and search go with head, not with blocks")
+        raise UsageError("layers and search go with head, not with blocks")
     if table.head is not None and (table.train or table.warm_start):
-        raise UsageError(f"{where}: train and warm_start go with blocks, not with head")
+        raise UsageError("train and warm_start go with blocks, not with head")
     if table.head is not None and table.init_seed is not None:
-        raise UsageError(f"{where}: init_seed goes with blocks, not with head")
+        raise UsageError("init_seed goes with blocks, not with head")
     heads = _heads(table)
     for key in ("set", "search"):
         for head in [h for h in getattr(table, key) if h not in heads]:
             raise UsageError(
-                f"{where}: {key}.{head} is for a head that this run does not have"
-                f"{did_you_mean(head, heads)}"
+                f"{key}.{head} is for a head that this run does not have{did_you_mean(head, heads)}"
             )
     runs = []
     for data, (network, weights), limit, precision, sample, seed in itertools.product(
@@ -241,8 +269,8 @@ def _expand(recipe: Recipe, table: RunTable, name: str, where: str, instead: Ins
         dict.fromkeys(instead.network(*one) for one in
                       itertools.product(_axis(table.network), _axis(table.weights))),
         _axis(table.limit if table.limit is not None else recipe.limit),
-        _axis(table.precision or recipe.precision), _samples(recipe, table, where),
-        _seeds(recipe, table, where),
+        _axis(table.precision or recipe.precision), _samples(recipe, table),
+        _seeds(recipe, table),
     ):  # fmt: skip
         shared = {
             "data": data,
@@ -263,8 +291,8 @@ def _expand(recipe: Recipe, table: RunTable, name: str, where: str, instead: Ins
                 own = create_head(warm_start).get_params(deep=False) if warm_start else {}
                 start = table.set.get(warm_start, {}) if warm_start else {}
                 for settings, warm_settings in itertools.product(
-                    _grid(table.train, f"{where}.train", vars(Schedule())),
-                    _grid(start, f"{where}.set.{warm_start}", own),
+                    _grid(table.train, "train", vars(Schedule())),
+                    _grid(start, f"set.{warm_start}", own),
                 ):
                     runs.append(
                         Run(
@@ -280,31 +308,26 @@ def _expand(recipe: Recipe, table: RunTable, name: str, where: str, instead: Ins
             layers_to_sweep(network, table.layers), heads if table.blocks is None else []
         ):
             known = create_head(head).get_params(deep=False)
-            for settings in _grid(table.set.get(head, {}), f"{where}.set.{head}", known):
-                selection = _selection(recipe, table, head, settings, where)
+            for settings in _grid(table.set.get(head, {}), f"set.{head}", known):
+                selection = _selection(recipe, table, head, settings)
                 own = {"head": head, "settings": settings, "selection": selection, "layer": layer}
                 runs.append(Run(**own, **shared))
     return [_with_published(run, recipe.published) for run in runs]
 
 
-def _selection(
-    recipe: Recipe, table: RunTable, head: str, settings: dict[str, Any], where: str
-) -> Selection:
+def _selection(recipe: Recipe, table: RunTable, head: str, settings: dict[str, Any]) -> Selection:
     """Return how a head's settings are chosen: the run's own word, else the recipe's."""
     own = {name: _own_or(recipe, table, name) for name in ("tune", "folds", "validation")}
     space = table.search.get(head, {})
-    check_keys(space, create_head(head).get_params(deep=False), f"{where}.search.{head}")
+    check_keys(space, create_head(head).get_params(deep=False), f"search.{head}")
     if twice := [name for name in space if name in settings]:
-        raise UsageError(f"{where}: {twice[0]} of {head} is both set and searched: do one")
+        raise UsageError(f"{twice[0]} of {head} is both set and searched: do one")
     if space and not own["tune"]:
-        raise UsageError(f"{where}: search.{head} goes with tune, such as tune = 'grid'")
+        raise UsageError(f"search.{head} goes with tune, such as tune = 'grid'")
     if not own["tune"] or not left_to_search(head, settings, own=space):  # nothing to choose
         return Selection()
     own["space"] = space
-    try:
-        return Selection(**own)
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from error
+    return Selection(**own)
 
 
 def _own_or(recipe: Recipe, table: RunTable, name: str) -> Any:
@@ -313,24 +336,20 @@ def _own_or(recipe: Recipe, table: RunTable, name: str) -> Any:
     return getattr(recipe, name) if own is None else own
 
 
-def _seeds(recipe: Recipe, table: RunTable, where: str) -> list[int]:
+def _seeds(recipe: Recipe, table: RunTable) -> list[int]:
     """Return the run's seeds; so many repeats are seeds from 0 on."""
     holder = recipe if table.seeds is None and table.repeats is None else table
     if holder.repeats is None:
         return holder.seeds or recipe.seeds
     if {"seeds", "repeats"} <= holder.model_fields_set:
-        raise UsageError(f"{where}: repeats = {holder.repeats} stands for seeds from 0 on: give it "
-                         "or seeds")  # fmt: skip
+        raise UsageError(f"repeats = {holder.repeats} stands for seeds from 0 on: give it or seeds")
     return list(range(holder.repeats))
 
 
-def _samples(recipe: Recipe, table: RunTable, where: str) -> list[Sample]:
+def _samples(recipe: Recipe, table: RunTable) -> list[Sample]:
     """Return what of the data runs learn from, an axis."""
     axes = [_axis(_own_or(recipe, table, name)) for name in ("shots", "n_train", "n_val")]
-    try:
-        return [Sample(*values) for values in itertools.product(*axes)]
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from error
+    return [Sample(*values) for values in itertools.product(*axes)]
 
 
 def _heads(table: RunTable) -> list[str]:
@@ -356,9 +375,24 @@ def _grid(settings: dict[str, Any], where: str, known: Any) -> list[dict[str, An
 
 
 def _with_published(run: Run, figures: list[Published]) -> Run:
-    described = {**run.as_dict(), "method": run.method}
     for figure in figures:
-        if all(json.dumps(described.get(k)) == json.dumps(v) for k, v in figure.match.items()):
+        if _is_of(figure, run):
             published = {"test_accuracy": figure.test_accuracy, "source": figure.source}
             return replace(run, published=published)
     return run
+
+
+def _is_of(figure: Published, run: Run) -> bool:
+    described = {**run.as_dict(), "method": run.method}
+    return all(_as_text(described.get(k)) == _as_text(v) for k, v in figure.match.items())
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)  # TOML has dates
+
+
+def _check_published(figures: list[Published], runs: list[Run], where: str) -> None:
+    """Raise UsageError for a figure that stands beside no run: a value in it is misspelt."""
+    for number, figure in enumerate(figures):
+        if not any(_is_of(figure, run) for run in runs):
+            raise UsageError(f"{where}: published[{number}].match={figure.match!r}: no run is so")

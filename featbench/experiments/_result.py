@@ -148,6 +148,11 @@ class Result(BaseModel):
     status: str = "ok"
     error: str | None = None
 
+    @property
+    def limit(self) -> int | None:
+        """At most so many images a class and split there are; a draw limits no test split."""
+        return None if "shots" in self.sample else self.n_per_class
+
     def _repr_html_(self) -> str:
         from featbench.experiments._result_in_notebook import result_in_notebook
 
@@ -234,10 +239,13 @@ class ResultStore:
     ----------
     folder : Path
         Created when the first result is saved.
+    leave_out : bool
+        Leave out of ``all`` what cannot be read, and name it in ``unreadable``; else that raises.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, leave_out: bool = False) -> None:
+        self.folder, self._leave_out = folder, leave_out
+        self.unreadable: list[str] = []
 
     def save(
         self,
@@ -275,8 +283,22 @@ class ResultStore:
             ) from error
 
     def all(self) -> list[Result]:
-        """Return every result, oldest first."""
-        results = [self._read(path) for path in self.folder.glob("*/result.json")]
+        """Return every result, oldest first.
+
+        Raises
+        ------
+        FeatbenchError
+            For a file that is no result, unless such are left out.
+        """
+        results = []
+        self.unreadable = []
+        for path in sorted(self.folder.glob("*/result.json")):
+            try:
+                results.append(self._read(path))
+            except FeatbenchError as error:
+                if not self._leave_out:
+                    raise
+                self.unreadable.append(str(error))
         return sorted(results, key=lambda r: (r.finished, r.run_id))
 
     def find(self, run_id: str) -> Result | None:
@@ -300,14 +322,15 @@ class ResultStore:
         recipe, slash, name = prefix.rpartition("/")
         if slash:
             return self._called(recipe, name)
-        matching = [r for r in self.all() if r.run_id.startswith(prefix)]
+        every = (path.parent.name for path in self.folder.glob("*/result.json"))
+        matching = [name for name in every if name.startswith(prefix)]
         if len(matching) != 1:
             count = "no run" if not matching else f"{len(matching)} runs"
             raise UsageError(
                 f"{self.folder}: {count} with an id that begins with {prefix!r}; "
                 "see featbench results ls"
             )
-        return matching[0]
+        return self._read(self.folder / matching[0] / "result.json")
 
     def _called(self, recipe: str, name: str) -> Result:
         """Return the one result that a recipe calls by a name."""

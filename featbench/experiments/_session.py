@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from featbench.datasets import Dataset, load_dataset, use_index
-from featbench.errors import FeatbenchError, UsageError
+from featbench.errors import FeatbenchError, UsageError, in_words
 from featbench.experiments._feature_table import FeatureTable
 from featbench.experiments._features_file import load_features
 from featbench.experiments._features_in_hand import FeaturesInHand
@@ -213,6 +213,7 @@ class Session:
         name, dataset = found.run_id, found.dataset
         if not again and (known := self._settled(name)) is not None:
             self.reporter.say(f"run {name} is finished already: nothing to do")
+            self._tidy(run, name)  # it may have been killed before it could
             return self.tell(known)
         if run.network and (seen := seen_before(run, dataset, found.fields["weights"], self.store)):
             self.reporter.say(seen)
@@ -255,8 +256,7 @@ class Session:
         table = outcome.predictions["test"].as_csv(dataset.classes, splits["test"].groups)
         self.store.save(result, table, outcome.history, outcome.skipped)
         self._failures.pop(run.key, None)
-        shutil.rmtree(self.store.folder / name / CHECKPOINT, ignore_errors=True)
-        self.store.discard(failed_id(run))  # an earlier failure of the same run
+        self._tidy(run, name)
         return self.tell(result)
 
     def tell(self, result: Result) -> Result:
@@ -272,6 +272,11 @@ class Session:
             self.reporter.say(str(error))
         return result
 
+    def _tidy(self, run: Run, name: str) -> None:
+        """Remove what a finished run leaves: its checkpoint, and an earlier failure of it."""
+        shutil.rmtree(self.store.folder / name / CHECKPOINT, ignore_errors=True)
+        self.store.discard(failed_id(run))
+
     def _settled(self, name: str) -> Result | None:
         """Return a run's result, unless there is none that can stay."""
         known = self.store.find(name)
@@ -283,7 +288,11 @@ class Session:
 
     def finished(self, run: Run) -> Result | None:
         """Return a run's result where there is one, and nothing is left to do."""
-        return self._settled(self.identify(run).run_id)
+        name = self.identify(run).run_id
+        known = self._settled(name)
+        if known is not None:
+            self._tidy(run, name)  # as in run
+        return known
 
     def fill_store(self, run: Run) -> None:
         """See to it that the store has a run's frozen features."""
@@ -342,10 +351,7 @@ class Session:
                 yield self._failed(run, error)
 
     def _failed(self, run: Run, error: Exception) -> Result:
-        text = (
-            str(error) if isinstance(error, FeatbenchError) else f"{type(error).__name__}: {error}"
-        )
-        self._failures[run.key] = text
+        text = self._failures[run.key] = in_words(error)
         result = Result(
             run_id=failed_id(run),
             **asked(run),

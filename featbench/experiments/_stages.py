@@ -11,9 +11,7 @@ _SAME = ("data", "limit", "seed", "split_seed")
 _IF_SEVERAL = ("network", "precision", "blocks", "settings")
 
 
-def going_on(
-    runs: Sequence[Run], init_from: str, named: Mapping[str, Sequence[Run]], where: str
-) -> list[Run]:
+def going_on(runs: Sequence[Run], init_from: str, named: Mapping[str, Sequence[Run]]) -> list[Run]:
     """Return runs that go on from another one's weights.
 
     Parameters
@@ -24,8 +22,6 @@ def going_on(
         The name of an earlier ``[[run]]``; or ``run:`` and how a finished run's id begins.
     named : mapping of str to sequence of Run
         What the earlier ones that have a name are expanded to.
-    where : str
-        Which ``[[run]]``, for the error.
 
     Raises
     ------
@@ -33,18 +29,15 @@ def going_on(
         For a name that is not known, or where no run of it, or more than one, is on the same data
         with the same network and seed.
     """
-    try:
-        if init_from.startswith(RUN):
-            return [replace(run, init_from=init_from.removeprefix(RUN)) for run in runs]
-        if init_from not in named:
-            raise UsageError(
-                f"init_from={init_from!r}: no earlier [[run]] has that name"
-                f"{did_you_mean(init_from, named)} Names: {', '.join(named) or 'none'}; a run that "
-                "is finished is init_from = 'run:ID'"
-            )
-        return [replace(run, init_from=_the_one(run, init_from, named[init_from])) for run in runs]
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from error
+    if init_from.startswith(RUN):
+        return [replace(run, init_from=init_from.removeprefix(RUN)) for run in runs]
+    if init_from not in named:
+        raise UsageError(
+            f"init_from={init_from!r}: no earlier [[run]] has that name"
+            f"{did_you_mean(init_from, named)} Names: {', '.join(named) or 'none'}; a run that "
+            "is finished is init_from = 'run:ID'"
+        )
+    return [replace(run, init_from=_the_one(run, init_from, named[init_from])) for run in runs]
 
 
 def _the_one(run: Run, name: str, candidates: Sequence[Run]) -> Run:

@@ -4,11 +4,13 @@ Runs are told apart by colour and by marker, so a picture can be read in greysca
 3.11 on) puts right-to-left text into its order; what joins such text with other text isolates it.
 """
 
+import contextlib
 import functools
 import io
 import re
 import unicodedata
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -40,6 +42,7 @@ _STYLE: Any = {
     "svg.hashsalt": "featbench",
     "pdf.fonttype": 42,
 }
+_GLYPH = re.compile(r"Glyph (\d+) .* missing from font")
 _TAG = re.compile(r"<[^<>]*>")
 _ID = re.compile(r'(?<= id=")|(?<=url\(#)|(?<=href="#)')
 _TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
@@ -110,11 +113,26 @@ def as_svg(figure: Figure, name: str = "") -> str:
         Begins the ids in it, so that several can stand in one page.
     """
     text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
+    with _missing_letters():  # in an SVG text is text, and fonts are the reader's
+        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
     svg = _directed(text.getvalue())
     if name:
         svg = _TAG.sub(lambda tag: _ID.sub(rf"\g<0>{name}-", tag.group()), svg)
     return svg[svg.index("<svg") :]
+
+
+@contextlib.contextmanager
+def _missing_letters() -> Iterator[dict[str, None]]:
+    """Collect the letters that no font here has, of which matplotlib would warn one by one."""
+    missing: dict[str, None] = {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield missing
+    for one in caught:
+        if found := _GLYPH.match(str(one.message)):
+            missing[chr(int(found[1]))] = None
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 def _directed(svg: str) -> str:
@@ -167,8 +185,13 @@ def save_figure(figure: Figure, path: Path) -> Path:
     kind = path.suffix.lower()[1:]
     undated = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     content = io.BytesIO()
-    figure.savefig(content, format=kind, dpi=200, metadata=undated[kind], facecolor="white")
+    with _missing_letters() as missing:
+        figure.savefig(content, format=kind, dpi=200, metadata=undated[kind], facecolor="white")
     data = content.getvalue()
+    if missing and kind != "svg":
+        letters = " ".join(list(missing)[:20])
+        warnings.warn(f"{path}: no font of this machine has {letters}: boxes stand for them; "
+                      "install a font that has them, or save an .svg", stacklevel=2)  # fmt: skip
     if kind == "svg":
         data = _directed(data.decode()).encode()
     path.parent.mkdir(parents=True, exist_ok=True)

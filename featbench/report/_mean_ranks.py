@@ -19,7 +19,8 @@ def with_ranks(rows: Sequence[Row]) -> tuple[list[Row], tuple[str, ...]]:
     -------
     list of Row
         The same; ``rank`` is set where two methods or more, that learned from as many images, are
-        on all of two data sets or more.
+        on all of two data sets or more. Two states of one data set (images were added, say) are
+        no two that chance made.
     tuple of str
         Friedman's test and the critical difference of each such size; empty where there are no
         ranks.
@@ -41,6 +42,9 @@ def _of_size(rows: Sequence[Row]) -> tuple[list[Row], str]:
         if not row.failed and row.accuracy is not None:
             scores.setdefault(_key(row), {})[row.data] = row.accuracy
     sets = list(dict.fromkeys(row.data for row in rows if not row.failed))
+    names = {row.data: row.first.dataset for row in rows if not row.failed}
+    if len(set(names.values())) < len(names):
+        return list(rows), ""
     everywhere = [key for key, found in scores.items() if len(found) == len(sets)]
     if len(sets) < 2 or len(everywhere) < 2:
         return list(rows), ""
@@ -51,12 +55,16 @@ def _of_size(rows: Sequence[Row]) -> tuple[list[Row], str]:
     apart = critical_difference(len(everywhere), len(sets))
     note = (
         f"rank: mean over {len(sets)} data sets of the {len(everywhere)} methods that all have; "
-        f"Friedman's test with Iman and Davenport's correction p = {friedman(table).p_f:.2g}; "
+        f"Friedman's test with Iman and Davenport's correction p {_p_value(friedman(table).p_f)}; "
         f"ranks less than {apart:.2f} apart are not told apart at 5% (Nemenyi)."
     )
     return [
         replace(row, rank=ranks.get(_key(row)) if not row.failed else None) for row in rows
     ], note
+
+
+def _p_value(p: float) -> str:
+    return "< 0.0001" if p < 1e-4 else f"= {p:.2g}"
 
 
 def _key(row: Row) -> str:

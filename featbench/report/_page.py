@@ -118,11 +118,11 @@ def write_report(
     style, script = (_text(f"report.{kind}") for kind in ("css", "js"))
     page = _environment().get_template("report.html").render(
         title=f"featbench: {recipe or ', '.join(dict.fromkeys(r.dataset for r in results))}",
-        made=f"{len(done)} finished runs; written {datetime.date.today()} by featbench "
-        f"{__version__}",
+        made=f"{len(done):,} finished run{'s' * (len(done) != 1)}; written "
+        f"{datetime.date.today()} by featbench {__version__}",
         summary=[line for subject in subjects for line in _summary(subject, labels_needed)],
         sections=_sections(table),
-        notes=(*table.notes, *table.legend),
+        notes=(*table.notes, *(f"Left out: {line}." for line in store.unreadable), *table.legend),
         parts=parts,
         failures=[r for r in results if r.status != "ok"],
         commands=list(dict.fromkeys(r.command for r in results if r.command)),

@@ -221,7 +221,7 @@ def names_of_data(results: Sequence[Result]) -> dict[tuple[str, str], str]:
 
 
 def _size_and_split(one: Result, others: Iterable[Result]) -> str:
-    parts = [] if one.sample or one.n_per_class is None else [f"{one.n_per_class} a class"]
+    parts = [] if one.limit is None else [f"{one.limit} a class"]
     if len({other.split_seed for other in others}) > 1:
         parts.append(f"split seed {one.split_seed}")
     return ", ".join(parts)

@@ -198,6 +198,8 @@ def _panel(
                   markersize=7, color=colour, markeredgecolor=colour, alpha=1 if on_front else 0.75,
                   markerfacecolor=colour if on_front else "none", zorder=2)  # fmt: skip
     axes.margins(0.08, 0.1)
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -1), min(high, 101))  # no accuracy is beyond
     axes.set_ylabel("test accuracy (%)")
     names = [isolated(shorten(method.label, 88)) for method in front]
     lines = [

@@ -58,7 +58,7 @@ def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
     of = f"the best of {len(ranked)} methods is" if others else "there is one method,"
     yield (
         f"{data}: {of} {label_of(best.first)}: {percent(best.accuracy)}% of "
-        f"{best.first.n_test:,} test images right{sure}{seeds}."
+        f"{best.first.n_test:,} test image{'s' * (best.first.n_test != 1)} right{sure}{seeds}."
     )
     tied = [row for row in others if row.tied or row.best]
     compared = [row for row in others if row.standing is not None]

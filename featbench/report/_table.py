@@ -122,8 +122,9 @@ def make_table(
     UsageError
         When a column is unknown, or no row is left; as ``compare_results``.
     """
-    chosen = [column_named(name.strip(), "--columns") for name in (columns or "").split(",")
-              if name.strip()]  # fmt: skip
+    named = [column_named(name.strip(), "--columns") for name in (columns or "").split(",")
+             if name.strip()]  # fmt: skip
+    chosen = list({column.name: column for column in named}.values())
     order = None if sort is None else column_named(sort, "--sort")
     by = COLUMNS["dataset"] if group is None else column_named(group, "--group")
     asked = {column.name for column in (*chosen, by, *([order] if order else []))}
@@ -143,7 +144,7 @@ def make_table(
     programs = chosen or [COLUMNS[name] for name in FOR_PROGRAMS]
     if group is not None and by.name not in [column.name for column in programs]:
         programs = [by, *programs]
-    hidden = [] if chosen else constant(shown, readers)
+    hidden = [] if chosen else constant(shown, [*readers, by])
     return Table(
         tuple(readers),
         tuple(programs),

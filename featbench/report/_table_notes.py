@@ -89,13 +89,14 @@ def _on_data(found: Rows, data: str) -> str:
     runs = [run for row in found.rows if row.data == data and not row.failed for run in row.runs]
     sizes = sorted({run.n_test for run in runs})
     size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
-    few = {None if run.sample else run.n_per_class for run in runs}
+    few = {run.limit for run in runs}
     most = (
         f" (at most {next(iter(few))} images a class)" if len(few) == 1 and None not in few else ""
     )
     (drawn, *more) = {sample_name(run.sample) for run in runs}
     learned = f" that learned from {drawn}" if drawn and not more else ""
-    return f"{data}: {size} test images{most}, read by {_runs(len(runs))}{learned}."
+    images = "image" if sizes == [1] else "images"
+    return f"{data}: {size} test {images}{most}, read by {_runs(len(runs))}{learned}."
 
 
 def _on_tests(found: Rows, shown: Sequence[Row]) -> list[str]:

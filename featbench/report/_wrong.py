@@ -105,7 +105,7 @@ def open_images(result: Result, source: str | None, cache: str) -> Dataset:
         and (result.cut == "classifier")
     ):
         raise UsageError(f"{run}: was fitted on a file of features, which holds no images")
-    dataset = load_dataset(place, limit=result.n_per_class, split_seed=result.split_seed)
+    dataset = load_dataset(place, limit=result.limit, split_seed=result.split_seed)
     use_index(dataset, cache)
     if dataset.fingerprint != result.fingerprint:
         raise UsageError(

@@ -1,7 +1,7 @@
 """All methods of one data set: accuracies, intervals, tests of all pairs, tie groups."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ from featbench.statistics._metrics import (
 from featbench.statistics._runs import Codes, Seeded, paired_p_value
 
 LOG_LOSS = "log_loss"
+_FEW_GROUPS = 20
+"""Of fewer a cluster bootstrap's intervals are too narrow (Cameron, Gelbach and Miller 2008)."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,8 @@ def compare(
     n_groups = None if groups is None else int(groups.max()) + 1
     drawn = f"{resamples:,} resamples, seed {seed}"
     notes = (*_notes(standings, len(ids), n_groups, alpha, drawn),
-             *_notes_on_intervals(standings, n_groups, alpha, drawn))  # fmt: skip
+             *_notes_on_intervals(standings, n_groups, alpha, drawn),
+             *_few(n_groups, len(methods), alpha))  # fmt: skip
     return Comparison(standings, p_values, alpha, len(ids), n_groups, notes)
 
 
@@ -334,7 +337,8 @@ def _notes(
         )
     share = f"{100 * (1 - alpha):g}%"
     if n_groups is not None:
-        notes.append(f"{share} intervals: BCa bootstrap of {n_groups:,} groups ({drawn}).")
+        plural = "" if n_groups == 1 else "s"
+        notes.append(f"{share} intervals: BCa bootstrap of {n_groups:,} group{plural} ({drawn}).")
     elif several:
         notes.append(f"{share} intervals: Wilson's; with several seeds BCa bootstrap ({drawn}).")
     else:
@@ -356,3 +360,11 @@ def _notes(
     if several and any(len(one.seeds) == 1 for one in standings):
         notes.append("Of methods with one run, what another seed would change is not counted.")
     return tuple(notes)
+
+
+def _few(n_groups: int | None, n_methods: int, alpha: float) -> Iterator[str]:
+    """Say what cannot be trusted where groups are few."""
+    if n_groups is not None and n_groups < _FEW_GROUPS:
+        smallest_p = 2.0 ** (1 - n_groups) * n_methods * (n_methods - 1) / 2
+        none = ", and too few for any test to tell methods apart" * (smallest_p >= alpha)
+        yield f"Groups are too few for these intervals to be trusted{none}."

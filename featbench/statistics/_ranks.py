@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import chdtrc, fdtrc
+from scipy.special import chdtrc, fdtrc, gammaln
 from scipy.stats import rankdata, studentized_range
 
 from featbench.errors import UsageError
@@ -23,7 +23,8 @@ class Friedman(NamedTuple):
         Iman and Davenport's statistic, (n_methods - 1) and (n_methods - 1)(n_datasets - 1)
         degrees of freedom; infinite where all data sets agree.
     p_f : float
-        Its p-value: the one to read.
+        Its p-value: the one to read. Where all data sets agree it is exact: the chance that they
+        do, each in any order of its ranks.
     """
 
     chi2: float
@@ -81,7 +82,11 @@ def friedman(scores: ArrayLike, *, ties: bool = True) -> Friedman:
     chi2 = n * n * (k - 1) * apart / spread
     room = n * (k - 1) - chi2
     f = (n - 1) * chi2 / room if room > 1e-9 else float("inf")
-    p_f = 0.0 if np.isinf(f) else float(fdtrc(k - 1, (k - 1) * (n - 1), f))
+    if np.isinf(f):
+        alike = np.unique(ranks[0], return_counts=True)[1]
+        p_f = float(np.exp((1 - n) * (gammaln(k + 1) - gammaln(alike + 1).sum())))
+    else:
+        p_f = float(fdtrc(k - 1, (k - 1) * (n - 1), f))
     return Friedman(chi2, float(chdtrc(k - 1, chi2)), f, p_f)
 
 

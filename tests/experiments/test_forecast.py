@@ -10,6 +10,7 @@ from PIL import Image
 from featbench.errors import UsageError
 from featbench.experiments import Forecast, Run, Session, forecast
 from featbench.experiments import _forecast as module
+from featbench.experiments._sample import Sample
 
 
 def session(tmp_path: Path) -> Session:
@@ -61,6 +62,45 @@ def test_values_at_a_cut_are_rows_too(photos: Path, tmp_path: Path) -> None:
     assert told(replace(run, blocks="all"), tmp_path).describe() == "to do"
 
 
+def test_a_layer_has_its_own_rows(photos: Path, tmp_path: Path) -> None:
+    session(tmp_path).run(head_run(photos))
+    assert told(head_run(photos, head="knn"), tmp_path).cached == 48
+    other = head_run(photos, head="knn", layer="pool1")
+    assert (told(other, tmp_path).cached, told(other, tmp_path).rows) == (0, 48)
+    session(tmp_path).run(other)
+    assert told(replace(other, head="ridge"), tmp_path).cached == 48
+
+
+def test_a_warm_starts_features_are_rows_too(photos: Path, tmp_path: Path) -> None:
+    settings = {"epochs": 1, "select": "last"}
+    run = Run(str(photos), "lenet5", blocks=1, warm_start="ridge", settings=settings)
+    assert (told(run, tmp_path).cached, told(run, tmp_path).rows) == (0, 48 + 48)
+    whole = replace(run, blocks="all")
+    assert (told(whole, tmp_path).cached, told(whole, tmp_path).rows) == (0, 48)
+    session(tmp_path).run(head_run(photos))
+    assert told(run, tmp_path).describe() == "to do, 48 of 96 rows cached"
+    done = session(tmp_path).run(run)
+    assert done.rows_computed + done.rows_cached == 96
+    again = replace(run, settings={**settings, "epochs": 2})
+    assert told(again, tmp_path).describe() == "to do, all 96 rows cached"
+
+
+def test_only_the_images_that_are_drawn_are_rows_of_a_training(
+    photos: Path, tmp_path: Path
+) -> None:
+    run = Run(str(photos), "lenet5", blocks=1, settings={"epochs": 1}, sample=Sample(n_train=6))
+    before = told(run, tmp_path)
+    done = session(tmp_path).run(run)
+    assert before.rows == done.rows_computed == 6 + 18
+    assert told(replace(run, settings={"epochs": 2}), tmp_path).cached == 24
+
+
+def test_nothing_is_promised_of_views(photos: Path, tmp_path: Path) -> None:
+    run = Run(str(photos), "lenet5", blocks=1, settings={"augment": "flip", "epochs": 1})
+    session(tmp_path).run(replace(run, settings={"epochs": 1}))
+    assert told(run, tmp_path).describe() == "to do"
+
+
 def test_a_run_that_goes_on_from_one_to_be_done_is_to_be_done(photos: Path, tmp_path: Path) -> None:
     first = Run(str(photos), "lenet5", blocks="all", settings={"epochs": 1})
     second = replace(first, init_from=first, settings={"epochs": 2})
@@ -85,6 +125,18 @@ def test_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for network in ("resnet18", "timm/resnet18"):
         one = told(Run("digits", network, head="ridge"), tmp_path)
         assert one.describe() == f"unknown (weights of {network} may have to be downloaded)"
+
+
+def test_whatever_a_network_raises_the_others_are_told(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Session, run: Run) -> None:
+        raise RuntimeError("no\nsuch thing")
+
+    with monkeypatch.context() as now:
+        now.setattr(Session, "network", broken)
+        one = told(head_run(photos), tmp_path)
+    assert one.describe() == "unknown (RuntimeError: no)"
 
 
 def test_a_run_that_cannot_be_says_why_and_the_others_are_told(

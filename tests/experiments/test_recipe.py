@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from featbench.errors import UsageError
-from featbench.experiments import load_recipe, parse_changes
+from featbench.experiments import Run, load_recipe, parse_changes
 
 GOOD = """
 data = "digits"
@@ -99,6 +99,47 @@ def test_changes_from_the_command_line(tmp_path: Path) -> None:
         load_recipe(written(tmp_path, GOOD), changes={"run.7.head": "mlp"})
 
 
+def test_what_is_typed_stands_above_the_preset(tmp_path: Path) -> None:
+    def runs_with(*texts: str) -> list[Run]:
+        changes = parse_changes(list(texts))
+        return load_recipe(written(tmp_path, GOOD), preset="quick", changes=changes).runs
+
+    trained = [r for r in runs_with("limit=9", "run.1.train.epochs=4") if r.blocks is not None]
+    assert {(r.limit, r.seed, r.settings["epochs"]) for r in trained} == {(9, 3, 4)}
+    assert {r.limit for r in runs_with("preset.quick.limit=5")} == {5}
+    by_run = runs_with("run.0.limit=2", "run.0.set.svm-poly.C=[3]")
+    assert {(r.head, r.limit) for r in by_run} == {("logreg", 2), ("svm-poly", 2), (None, 7)}
+    assert {r.settings.get("C") for r in by_run if r.head == "svm-poly"} == {3}
+
+
+@pytest.mark.parametrize(
+    ("text", "preset", "expected"),
+    [
+        ("preset.quikc.limit=3", "quick", "has no preset 'quikc'; did you mean 'quick'"),
+        ("preset.quick.limit=3", None, "changes nothing without --preset quick"),
+        ("run.0.weights=[random]", None, "is not TOML; texts in lists"),
+        ("run.0.network.9=cnn", None, "no such place"),
+        ("limit=true", "quick", "limit=True: expected a whole number"),
+        ("run.1.train.epoch=3", "quick", r"run\[1\]: unknown key train.epoch; .*'epochs'"),
+    ],
+)
+def test_a_change_that_would_be_lost_is_refused(
+    text: str, preset: str | None, expected: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=expected):
+        load_recipe(written(tmp_path, GOOD), preset=preset, changes=parse_changes([text]))
+
+
+def test_a_preset_for_training_needs_a_run_that_trains(tmp_path: Path) -> None:
+    path = written(tmp_path, BARE + "[preset.q]\ntrain.epochs = 1")
+    with pytest.raises(UsageError, match="preset: train is for blocks"):
+        load_recipe(path, preset="q")
+
+
+def test_a_mark_at_the_files_beginning_is_no_part_of_it(tmp_path: Path) -> None:
+    assert load_recipe(written(tmp_path, "\ufeff" + BARE)).runs
+
+
 def test_another_backbone_replaces_the_pretrained_ones_alone(tmp_path: Path) -> None:
     runs = load_recipe(written(tmp_path, GOOD), backbone="efficientnet_lite0").runs
     assert {r.network for r in runs} == {"efficientnet_lite0", "lenet5"}
@@ -187,6 +228,14 @@ def test_runs_of_several_seeds_begin_with_one_network(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_settings_of_a_published_figure_may_be_in_any_order(tmp_path: Path) -> None:
+    text = (
+        '[[run]]\nnetwork="lenet5"\nblocks=1\ntrain={lr=0.1, epochs=2}\n[[published]]\n'
+        'match={settings={epochs=2, lr=0.1}}\ntest_accuracy=0.5\nsource="s"'
+    )
+    assert [r.published is not None for r in load_recipe(written(tmp_path, text)).runs] == [True]
+
+
 def test_published_figures_find_their_runs(tmp_path: Path) -> None:
     runs = load_recipe(written(tmp_path, GOOD)).runs
     assert {r.method for r in runs if r.published} == {"svm-poly"}
@@ -215,8 +264,33 @@ def test_published_figures_find_their_runs(tmp_path: Path) -> None:
         ('[[run]]\nnetwork="lenet5"', "needs either head"),
         ('[[run]]\nnetwork="lenet5"\nhead="mlp"\ntrain={lr=1}', "go with blocks"),
         ('[[run]]\nnetwork="lenet5"\nhead="mlp"\n[preset.q]\nlimt=3', "preset.q.limt; .*'limit'"),
-        ('[[run]]\nnetwork="lenet5"\nhead="mlp"\nseeds="all"', r"run\[0\].seeds: "),
-        ("seeds = [0]", "run: Field required"),
+        (
+            '[[run]]\nnetwork="lenet5"\nhead="mlp"\nseeds="all"',
+            r"run\[0\].seeds='all': expected a l",
+        ),
+        ("seeds = [0]", "run: is missing"),
+        ('[[run]]\nhead="mlp"', r"run\[0\]\.network: is missing"),
+        ("run = []", r"run=\[\]: expected at least one"),
+        ('[run]\nnetwork="lenet5"\nhead="mlp"', r"expected a list of tables: write \[\[run\]\]"),
+        ("limit='x'\n" + BARE, "limit='x': expected a whole number or a list of whole numbers$"),
+        ("limit=true\n" + BARE, "limit=True: expected a whole number"),
+        ("limit=2.0\n" + BARE, "limit=2.0: expected a whole number"),
+        ("limit=0\n" + BARE, "limit=0: expected 1 or more$"),
+        ("seeds=[0, -1]\n" + BARE, r"seeds\[1\]=-1: expected 0 or more$"),
+        (f"seeds=[{2**32}]\n" + BARE, f"expected less than {2**32}$"),
+        ("seeds=['1']\n" + BARE, r"seeds\[0\]='1': expected a whole number$"),
+        ("shots=[1, 'a']\n" + BARE, r"shots\[1\]='a': expected a whole number$"),
+        ('[[run]]\nnetwork=["cnn", 5]\nhead="mlp"', r"run\[0\].network\[1\]=5: expected a text$"),
+        ('[[run]]\nnetwork=5\nhead="mlp"', r"network=5: expected a text or a list of texts$"),
+        ('[[run]]\nnetwork="lenet5"\nblocks=true', r"expected a whole number, a text or a list$"),
+        ('[[run]]\nnetwork="lenet5"\nblocks=-1', r"run\[0\].blocks=-1: expected 0 or more$"),
+        (BARE + "set=3", r"run\[0\].set=3: expected a table$"),
+        (BARE + "[[published]]\nmatch={}\nsource='s'\ntest_accuracy=34.7", "34.7: expected 1.0 or"),
+        ("precision='fp8'\n" + BARE, r"study.toml: run\[0\]: precision 'fp8'"),
+        (BARE + BARE + "layers='c9'", r"study.toml: run\[1\]: layers: lenet5 has no layer 'c9'"),
+        (BARE + '[[run]]\nnetwork="lenet5"\nblocks=1\ntrain={lr="x"}', r"run\[1\]: lr='x': exp"),
+        (BARE + "tune=2\nsearch.mlp={LR=[1.0]}", r"key search.mlp.LR; did you mean 'lr'"),
+        (BARE + "[[published]]\nmatch={head='knn'}\ntest_accuracy=0.5\nsource='s'", "no run is so"),
         ("[[run]", "is not TOML"),
         (BARE + "[preset.q]\ntrain.epoch=3", "unknown key preset.q.train.epoch; .*'epochs'"),
         (BARE + "[preset.q]\nset.mlp.hiden=[1]", "unknown key preset.q.set.mlp.hiden; .*'hidden'"),

@@ -19,6 +19,7 @@ from featbench.experiments import (
     Run,
     Session,
     _metrics,
+    carry_out,
     load_results,
 )
 from featbench.experiments._outcome import images_per_second
@@ -208,6 +209,22 @@ def test_a_finished_run_is_recognised(photos: Path, tmp_path: Path) -> None:
     assert again.run_id == first.run_id
     assert again.rows_cached == 48
     assert len(load_results(tmp_path / "results")) == 1
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_a_kill_after_the_result_left_goes_when_the_run_is_recognised(
+    jobs: int, photos: Path, tmp_path: Path
+) -> None:
+    run = head_run(photos)
+    done = session(tmp_path).run(run)
+    kept = tmp_path / "results" / done.run_id / "checkpoint"
+    kept.mkdir()
+    (kept / "checkpoint.safetensors").write_bytes(b"large")
+    session(tmp_path)._failed(run, ValueError("earlier"))
+    ((_, again),) = carry_out(session(tmp_path), [run], jobs=jobs)
+    assert again == done
+    assert not kept.exists()
+    assert session(tmp_path).store.all() == [done]
 
 
 def test_what_a_run_is_decides_its_name(photos: Path, tmp_path: Path) -> None:

@@ -93,6 +93,17 @@ def test_right_to_left_names_are_drawn_in_their_order_whatever_stands_beside_the
     assert HEBREW in svg
 
 
+def test_letters_that_no_font_has_are_told_once(tmp_path: Path) -> None:
+    figure = draw_confusion(confusion_of(table(["\U000f1234\U000f1235", "a\U000f1234"])))
+    assert "\U000f1235" in as_svg(figure)  # the reader may have a font for it
+    save_figure(figure, tmp_path / "a.svg")
+    with pytest.warns(
+        UserWarning, match="no font of this machine has \U000f1234 \U000f1235:"
+    ) as told:
+        save_figure(figure, tmp_path / "a.png")
+    assert len(told) == 1
+
+
 def test_what_a_class_is_called_cannot_break_a_picture(tmp_path: Path) -> None:
     hostile = ["$x^2$", "a\nb\tc", '<script id="x">', "\udcff\x00", "x" * 400, "&amp;"]
     figure = draw_confusion(confusion_of(table(hostile)), title="$\\input" * 30)

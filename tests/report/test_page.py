@@ -140,6 +140,22 @@ def test_wrong_predictions_are_small_images_with_words(
     assert "taken for sky" in (tmp_path / "r.html").read_text()
 
 
+def test_a_few_shot_run_shows_its_images_too(
+    featbench: Command, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "r.toml").write_text(
+        f"data = {json.dumps(str(photos))}\nshots = 1\n"
+        '[[run]]\nnetwork = "lenet5"\nhead = "centroid"\n'
+    )
+    said = featbench("run", "r.toml", "--json")
+    table = tmp_path / "results" / json.loads(said.out)[0]["run_id"] / "predictions.csv"
+    table.write_text(table.read_text().replace(",moss,moss,", ",moss,sky,"))
+    featbench("report", "-o", "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "taken for sky" in page
+    assert "The images cannot be shown" not in page
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_summary_says_what_can_be_told(tmp_path: Path, count: int) -> None:
     store = ResultStore(tmp_path)

@@ -44,6 +44,13 @@ def test_numbers_of_close_points_do_not_cover_each_other_and_are_named_below() -
     assert [a.get_title(loc="left") for a in (first, second)] == ["photos", "other"]
 
 
+def test_no_axis_goes_beyond_all_right() -> None:
+    methods = [result(i, fit_seconds=i, test_accuracy=1.0, network=f"n{i}") for i in (1, 2)]
+    figure = draw_speed(methods, "fit_seconds")
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_ylim()[1] <= 101
+
+
 def test_a_cost_that_nothing_has_is_told() -> None:
     with pytest.raises(UsageError, match="no result has parameters_trainable"):
         draw_speed([result()], "parameters_trainable")

@@ -174,6 +174,45 @@ def test_groups_are_sections_and_each_data_set_has_its_own_best(store: ResultSto
     assert by_method.columns[0].name == "dataset"
 
 
+@pytest.mark.parametrize("column", ["network", "weights"])
+def test_a_column_that_makes_the_sections_stands_in_no_row(column: str, store: ResultStore) -> None:
+    runs = [save(store, 1 + i, 300 + i, **{column: f"x{i // 2}"}, method=f"m{i}") for i in range(4)]
+    table = make_table(store, runs, group=column)
+    assert [section.title for section in table.sections] == [f"{column}: x0", f"{column}: x1"]
+    assert column not in {one.name for one in table.columns}
+    assert not any(note.startswith(f"{column}:") for note in table.notes)
+
+
+def test_a_column_that_is_asked_for_twice_stands_once(store: ResultStore) -> None:
+    table = make_table(
+        store, [save(store, 1, 300)], columns="method,interval_low,interval_high,head"
+    )
+    assert [column.name for column in table.columns] == ["method", "interval"]
+
+
+def test_layers_and_draws_are_told_where_nothing_else_tells_rows_apart(store: ResultStore) -> None:
+    runs = [save(store, 1 + i, 300 + i, layer=layer) for i, layer in enumerate(("", "pool1"))]
+    assert shown(make_table(store, runs), "settings") == ["defaults", "layer=pool1"]
+    runs = [save(store, 5 + i, 300 + i, sample={"n_train": 10 * i}) for i in (1, 2)]
+    assert shown(make_table(store, runs), "settings") == ["n_train=10", "n_train=20"]
+
+
+def test_a_draw_of_few_images_makes_the_test_split_no_smaller(store: ResultStore) -> None:
+    few = save(store, 1, 300, n_per_class=5, sample={"shots": 5})
+    assert make_table(store, [few]).notes[0] == "photos: 400 test images, read by 1 run."
+    limited = save(store, 2, 300, n_per_class=5)
+    assert "(at most 5 images a class)" in make_table(store, [limited]).notes[0]
+
+
+def test_two_states_of_one_data_set_are_not_ranked_as_two(store: ResultStore) -> None:
+    both = [("a", "f"), ("a", "g"), ("b", "f"), ("b", "g")]
+    runs = [save(store, i, 300 + i, method=m, fingerprint=f) for i, (m, f) in enumerate(both, 1)]
+    table = make_table(store, runs)
+    assert len(table.sections) == 2
+    assert not any("rank" in note for note in table.notes)
+    assert set(shown(table, "mean_rank")) == {"–"}
+
+
 def test_methods_on_several_data_sets_have_mean_ranks(store: ResultStore) -> None:
     runs = [
         save(store, 10 * d + i, 300 - 30 * i, dataset=f"d{d}", fingerprint=f"f{d}", method=f"m{i}")

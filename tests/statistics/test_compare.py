@@ -126,6 +126,22 @@ def test_groups_make_tests_and_intervals_honest() -> None:
     assert compare(both(IDS)).n_groups is None
 
 
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(1, "too few for any test"), (3, "too few for any test"), (15, "to be trusted."), (20, "")],
+)
+def test_few_groups_are_told(count: int, said: str) -> None:
+    groups = [f"patient {i % count}" for i in range(N)]
+    methods = [Method(str(share), [run(share, 0, groups)]) for share in (0.9, 0.5)]
+    found = compare(methods, resamples=200)
+    told = [note for note in found.notes if "too few" in note]
+    assert len(told) == bool(said)
+    assert said in "".join(told)
+    if "any test" in said:
+        assert found.p_values.min() >= found.alpha
+    assert f"{count} group{'s' * (count > 1)} (" in found.notes[0]
+
+
 def test_a_run_from_before_groups_were_kept_takes_the_others() -> None:
     groups = [str(i // 4) for i in range(N)]
     found = compare([Method("old", [run(0.7)]), Method("new", [run(0.8, 0, groups)])])

@@ -47,7 +47,9 @@ def test_friedman_is_scipys_ties_and_all() -> None:
 def test_data_sets_that_all_agree_or_all_tie() -> None:
     same = friedman([[3.0, 2.0, 1.0]] * 5)
     assert same.f == np.inf
-    assert same.p_f == 0
+    assert same.p_f == pytest.approx(6.0**-4)
+    tied = friedman([[2.0, 1.0, 1.0]] * 2)
+    assert (tied.f, tied.p_f) == (np.inf, pytest.approx(1 / 3))
     assert friedman(np.ones((4, 3))) == (0, 1, 0, 1)
 
 
