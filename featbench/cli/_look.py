@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
+from featbench.cli import _complete as complete
 from featbench.cli import _options as options
 from featbench.cli._app import app
 from featbench.cli._console import one_line, print_network, print_table
@@ -37,17 +38,29 @@ def table(
     results: options.ResultsFolder = None,
     recipe: options.Recipe = None,
     format_: Annotated[
-        str, Option("--format", help="md, csv, json, latex (booktabs) or html.")
+        str,
+        Option(
+            "--format",
+            help="md, csv, json, latex (booktabs) or html.",
+            autocompletion=complete.values("md", "csv", "json", "latex", "html"),
+        ),
     ] = "md",
     columns: Annotated[
         str | None,
-        Option(help="Which, by their names in JSON: method,test_accuracy,test_macro_f1,test_ece."),
+        Option(
+            help="Which, by their names in JSON: method,test_accuracy,test_macro_f1,test_ece.",
+            autocompletion=complete.table_columns,
+        ),
     ] = None,
     rows: Annotated[
         str | None, Option(help="Only rows where all of this holds: network=resnet50,head=svm-*.")
     ] = None,
     sort: Annotated[
-        str | None, Option(help="By this column; the highest first where more is better.")
+        str | None,
+        Option(
+            help="By this column; the highest first where more is better.",
+            autocompletion=complete.table_columns,
+        ),
     ] = None,
     group: Annotated[
         str | None, Option(help="A section for each value of this column [default: dataset].")
@@ -184,25 +197,24 @@ def results_ls(results: options.Results = None, as_json: options.Json = False) -
         print(f"{result.run_id}  {result.finished[:19]}  {result.dataset} · {one_line(result)}")
 
 
-Run = Annotated[str, typer.Argument(help="A run's id, or how it begins.")]
-
-
 @results_app.command("show")
-def results_show(run: Run, results: options.Results = None) -> None:
+def results_show(run: options.Run, results: options.Results = None) -> None:
     """Print one run's whole record as JSON."""
     print(json.dumps(_store(results).get(run).model_dump(), indent=1))
 
 
 @results_app.command("rm")
-def results_rm(run: Run, results: options.Results = None) -> None:
+def results_rm(run: options.Run, results: options.Results = None) -> None:
     """Remove one run's folder."""
     print(f"removed {one_line(_store(results).remove(run))}")
 
 
 @app.command()
 def init(
-    data: Annotated[str, typer.Argument(help="What --data takes.")],
-    backbone: Annotated[str, Option(help="The network to use.")] = "efficientnet_lite0",
+    data: Annotated[str, typer.Argument(help="What --data takes.", autocompletion=complete.data)],
+    backbone: Annotated[
+        str, Option(help="The network to use.", autocompletion=complete.networks)
+    ] = "efficientnet_lite0",
 ) -> None:
     """Write featbench.toml: what is meant in this folder where an option is left out."""
     from featbench.datasets import load_dataset

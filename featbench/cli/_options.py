@@ -6,24 +6,53 @@ from typing import Annotated
 import typer
 from typer import Option
 
+from featbench.cli import _complete as complete
+
 Data = Annotated[
     str | None,
-    Option(help="A folder or .zip of class folders, a .csv table, or a name (featbench datasets)."),
+    Option(
+        help="A folder or .zip of class folders, a .csv table, or a name (featbench datasets).",
+        autocompletion=complete.data,
+    ),
 ]
-Backbone = Annotated[str | None, Option(help="A network (featbench networks, or timm/NAME).")]
+Backbone = Annotated[
+    str | None,
+    Option(help="A network (featbench networks, or timm/NAME).", autocompletion=complete.networks),
+]
 Weights = Annotated[
     str | None,
-    Option(help="default, random, a weights name, a file, or run:ID: what a finished run trained."),
+    Option(
+        help="default, random, a weights name, a file, or run:ID (what a finished run trained).",
+        autocompletion=complete.values("default", "random"),
+    ),
+]
+Split = Annotated[
+    str,
+    Option(
+        help="Which images: train, test or val.",
+        autocompletion=complete.values("train", "test", "val"),
+    ),
 ]
 Limit = Annotated[int | None, Option(min=1, help="Images of each class and split.")]
 Seed = Annotated[
     int | None, Option(help="Seeds training and random weights; moves no split [default: 0].")
 ]
 SplitSeed = Annotated[int, Option(help="Decides which images are held out.")]
-Device = Annotated[str, Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[
+    str,
+    Option(
+        help="auto, cpu, cuda or mps.",
+        autocompletion=complete.values("auto", "cpu", "cuda", "mps"),
+    ),
+]
 Cache = Annotated[str | None, Option(help="Folder of the feature store [default: cache].")]
 Results = Annotated[str | None, Option(help="Folder of the results [default: results].")]
-Precision = Annotated[str, Option(help="float32, or bfloat16 for speed.")]
+Precision = Annotated[
+    str,
+    Option(
+        help="float32, or bfloat16 for speed.", autocompletion=complete.known_values("precision")
+    ),
+]
 Strict = Annotated[bool, Option("--strict", help="A broken image is an error.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress, no notices.")]
 Json = Annotated[bool, Option("--json", help="Machine output alone on stdout.")]
@@ -45,9 +74,23 @@ TensorBoard = Annotated[
     Path | None,
     Option("--tensorboard", help="Also write each epoch of a training here (for TensorBoard)."),
 ]
-Recipe = Annotated[str | None, Option(help="Only this recipe's runs.")]
+Recipe = Annotated[
+    str | None, Option(help="Only this recipe's runs.", autocompletion=complete.recipes)
+]
 Picture = Annotated[Path, Option("-o", "--output", help="A .png, .svg or .pdf file.")]
-Network = Annotated[str, typer.Argument(help="A network (featbench networks, or timm/NAME).")]
+Network = Annotated[
+    str,
+    typer.Argument(
+        help="A network (featbench networks, or timm/NAME).", autocompletion=complete.networks
+    ),
+]
+Run = Annotated[
+    str, typer.Argument(help="A run's id, or how it begins.", autocompletion=complete.runs)
+]
+Runs = Annotated[
+    list[str] | None,
+    typer.Argument(help="Runs' ids, or how they begin.", autocompletion=complete.runs),
+]
 ResultsFolder = Annotated[Path | None, typer.Argument(help="Folder of the results.")]
 Tune = Annotated[
     str,
@@ -81,10 +124,19 @@ BackboneLearningRate = Annotated[
 ]
 Course = Annotated[
     str | None,
-    Option(help="The learning rate's course: constant, step or cosine [default: constant]."),
+    Option(
+        help="The learning rate's course: constant, step or cosine [default: constant].",
+        autocompletion=complete.known_values("schedule"),
+    ),
 ]
 Batch = Annotated[int | None, Option(min=1, help="Images a step [default: 32].")]
-Optimizer = Annotated[str | None, Option(help="adam, adamw or sgd [default: adam].")]
+Optimizer = Annotated[
+    str | None,
+    Option(
+        help="adam, adamw or sgd [default: adam].",
+        autocompletion=complete.known_values("optimizer"),
+    ),
+]
 WeightDecay = Annotated[float | None, Option(min=0, help="L2 penalty [default: 0].")]
 Dropout = Annotated[
     float | None, Option(help="Share dropped before the classifier [default: the network's own].")
@@ -98,7 +150,10 @@ Augment = Annotated[
 ]
 Select = Annotated[
     str | None,
-    Option(help="val_loss or val_accuracy (the best epoch), or last [default: val_loss]."),
+    Option(
+        help="val_loss or val_accuracy (the best epoch), or last [default: val_loss].",
+        autocompletion=complete.known_values("select"),
+    ),
 ]
 Patience = Annotated[
     int | None, Option(min=1, help="Stop after so many epochs that were no better.")
@@ -109,5 +164,6 @@ TrainSettings = Annotated[
         "--set",
         help="Another setting of training, such as hidden=[256] or normalise=data; or of the warm "
         "start's head, such as logreg.C=1.",
+        autocompletion=complete.training_settings,
     ),
 ]

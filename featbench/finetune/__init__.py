@@ -4,7 +4,15 @@ from featbench.finetune._budget import storage_at
 from featbench.finetune._classifier import FineTuneClassifier
 from featbench.finetune._decoded import DecodedSplits
 from featbench.finetune._last_layers import LinearHead
-from featbench.finetune._schedule import Schedule
+from featbench.finetune._schedule import SELECT, Schedule
 from featbench.finetune._trained import Anatomy
 
-__all__ = ["Anatomy", "DecodedSplits", "FineTuneClassifier", "LinearHead", "Schedule", "storage_at"]
+__all__ = [
+    "SELECT",
+    "Anatomy",
+    "DecodedSplits",
+    "FineTuneClassifier",
+    "LinearHead",
+    "Schedule",
+    "storage_at",
+]
