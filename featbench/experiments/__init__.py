@@ -6,6 +6,8 @@ from featbench.lazy import exporter
 
 if TYPE_CHECKING:
     from featbench.experiments._answers import Answers as Answers
+    from featbench.experiments._doctor import Finding as Finding
+    from featbench.experiments._doctor import check_up as check_up
     from featbench.experiments._feature_table import FeatureTable as FeatureTable
     from featbench.experiments._features_file import load_features as load_features
     from featbench.experiments._forecast import Forecast as Forecast
@@ -48,6 +50,7 @@ _HOMES = {
     "FROM_PIXELS": "_result",
     "FROZEN": "_result",
     "FeatureTable": "_feature_table",
+    "Finding": "_doctor",
     "Forecast": "_forecast",
     "Plan": "_recipe",
     "PredictionTable": "_prediction_table",
@@ -61,6 +64,7 @@ _HOMES = {
     "Settled": "_project",
     "TrainedModel": "_trained_model",
     "carry_out": "_runner",
+    "check_up": "_doctor",
     "find_model": "_model",
     "find_trained": "_model",
     "find_weights": "_model",
