@@ -63,7 +63,7 @@ def table(
         ),
     ] = None,
     group: Annotated[
-        str | None, Option(help="A section for each value of this column [default: dataset].")
+        str | None, Option(help="A section for each value of this column (default: dataset).")
     ] = None,
     per_run: Annotated[
         bool, Option("--per-run", help="A row for each run; else its seeds are one row.")

@@ -35,7 +35,7 @@ Split = Annotated[
 ]
 Limit = Annotated[int | None, Option(min=1, help="Images of each class and split.")]
 Seed = Annotated[
-    int | None, Option(help="Seeds training and random weights; moves no split [default: 0].")
+    int | None, Option(help="Seeds training and random weights; moves no split (default: 0).")
 ]
 SplitSeed = Annotated[int, Option(help="Decides which images are held out.")]
 Device = Annotated[
@@ -45,8 +45,8 @@ Device = Annotated[
         autocompletion=complete.values("auto", "cpu", "cuda", "mps"),
     ),
 ]
-Cache = Annotated[str | None, Option(help="Folder of the feature store [default: cache].")]
-Results = Annotated[str | None, Option(help="Folder of the results [default: results].")]
+Cache = Annotated[str | None, Option(help="Folder of the feature store (default: cache).")]
+Results = Annotated[str | None, Option(help="Folder of the results (default: results).")]
 Precision = Annotated[
     str,
     Option(
@@ -111,47 +111,47 @@ ActivationBudget = Annotated[
     str | None,
     Option(
         help="What values at the cut may take, such as 4G; over it the frozen part runs on every "
-        "batch [default: half of what is free, memory and disk]."
+        "batch (default: half of what is free, memory and disk)."
     ),
 ]
 Approximate = Annotated[
     bool, Option("--approximate", help="Approximate an SVM whose Gram matrix does not fit.")
 ]
-Epochs = Annotated[int | None, Option(min=1, help="Passes over the training images [default: 8].")]
-LearningRate = Annotated[float | None, Option(help="Learning rate [default: 0.001].")]
+Epochs = Annotated[int | None, Option(min=1, help="Passes over the training images (default: 8).")]
+LearningRate = Annotated[float | None, Option(help="Learning rate (default: 0.001).")]
 BackboneLearningRate = Annotated[
-    float | None, Option(help="Learning rate of the blocks [default: that of the classifier].")
+    float | None, Option(help="Learning rate of the blocks (default: that of the classifier).")
 ]
 Course = Annotated[
     str | None,
     Option(
-        help="The learning rate's course: constant, step or cosine [default: constant].",
+        help="The learning rate's course: constant, step or cosine (default: constant).",
         autocompletion=complete.known_values("schedule"),
     ),
 ]
-Batch = Annotated[int | None, Option(min=1, help="Images a step [default: 32].")]
+Batch = Annotated[int | None, Option(min=1, help="Images a step (default: 32).")]
 Optimizer = Annotated[
     str | None,
     Option(
-        help="adam, adamw or sgd [default: adam].",
+        help="adam, adamw or sgd (default: adam).",
         autocompletion=complete.known_values("optimizer"),
     ),
 ]
-WeightDecay = Annotated[float | None, Option(min=0, help="L2 penalty [default: 0].")]
+WeightDecay = Annotated[float | None, Option(min=0, help="L2 penalty (default: 0).")]
 Dropout = Annotated[
-    float | None, Option(help="Share dropped before the classifier [default: the network's own].")
+    float | None, Option(help="Share dropped before the classifier (default: the network's own).")
 ]
 Augment = Annotated[
     str | None,
     Option(
         help="Another view of each training image in every epoch: random-crop+rotate:20+flip "
-        "[default: none]."
+        "(default: none)."
     ),
 ]
 Select = Annotated[
     str | None,
     Option(
-        help="val_loss or val_accuracy (the best epoch), or last [default: val_loss].",
+        help="val_loss or val_accuracy (the best epoch), or last (default: val_loss).",
         autocompletion=complete.known_values("select"),
     ),
 ]

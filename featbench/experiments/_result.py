@@ -60,7 +60,7 @@ class Result(BaseModel):
 
     Parameters
     ----------
-    **fields
+    **fields : Any
         The fields below; unknown ones are refused.
     """
 
