@@ -33,6 +33,10 @@ def _store(folder: str | Path | None) -> "ResultStore":
     return ResultStore(settle(given, remember=False).results)
 
 
+def _none_in(store: "ResultStore", of: str = "") -> str:
+    return f"no results{of} in {store.folder} yet: featbench fit --head svm-poly makes one"
+
+
 @app.command()
 def table(
     results: options.ResultsFolder = None,
@@ -80,7 +84,7 @@ def table(
     shown = [r for r in store.all() if recipe is None or r.recipe == recipe]
     if not shown and format_ not in FOR_PROGRAMS:
         of = "" if recipe is None else f" of recipe {recipe}"
-        print(f"no results{of} in {store.folder} yet: featbench fit --head svm-poly makes one")
+        print(_none_in(store, of))
         return
     made = make_table(
         store, shown, columns=columns, rows=rows, sort=sort, group=group, per_run=per_run
@@ -189,10 +193,13 @@ def networks_show(
 @results_app.command("ls")
 def results_ls(results: options.Results = None, as_json: options.Json = False) -> None:
     """List recorded runs, oldest first."""
-    found = _store(results).all()
+    store = _store(results)
+    found = store.all()
     if as_json:
         print(json.dumps([r.model_dump() for r in found]))
         return
+    if not found:
+        print(_none_in(store), file=sys.stderr)
     for result in found:
         print(f"{result.run_id}  {result.finished[:19]}  {result.dataset} · {one_line(result)}")
 

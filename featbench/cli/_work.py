@@ -69,9 +69,15 @@ def extract(
         settle,
         with_backbone,
     )
-    from featbench.extraction import export, extract_layers
+    from featbench.extraction import check_export, export, extract_layers
     from featbench.networks import create_network
 
+    layers = layer or ["features"]
+    if output is not None:
+        check_export(output)
+        if len(layers) > 1:
+            raise UsageError("-o takes one --layer; run the command once for each: nothing is "
+                             "computed twice")  # fmt: skip
     given = with_backbone(Choice(data, backbone, weights, seed, limit, cache, results))
     chosen = settle(given, remember=False)
     reporter = make_reporter(quiet, chosen)
@@ -80,10 +86,6 @@ def extract(
         reporter.say(f"{dataset.name}: {line}")
     found_weights = find_weights(chosen.weights, ResultStore(chosen.results))
     network = create_network(chosen.backbone, found_weights, seed=chosen.seed)
-    layers = layer or ["features"]
-    if output is not None and len(layers) > 1:
-        raise UsageError("-o takes one --layer; run the command once for each: nothing is computed "
-                         "twice")  # fmt: skip
     found = extract_layers(
         dataset,
         network,
