@@ -1,10 +1,11 @@
 # make demo    the main job on bundled data, then the table and the report's path
-# make test    format check, lint, types, tests
+# make test    format check, lint, types, tests (the documentation is built strictly among them)
+# make docs    the documentation, into site/
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: $(STAMP)
 	$(BIN)/featbench run benchmarks/demo.toml --report results/demo.html
@@ -17,12 +18,15 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(STAMP)
+	$(BIN)/python tools/build_docs.py
+
 # made anew when pyproject.toml changes, else reused
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[dev,zoo]"
+	$(BIN)/python -m pip install --quiet --editable ".[dev,docs,zoo]"
 	touch $(STAMP)
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache dist build
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache dist build site

@@ -70,6 +70,8 @@ def in_words(error: Exception) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """End a sentence about an unknown name: with the nearest known one, where one is near.
 
+    Near is the same in other case, one that begins so, one that holds it, or one spelled alike.
+
     Parameters
     ----------
     name : str
@@ -82,6 +84,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     str
         ``"; did you mean 'svm-poly'?"``, or a full stop.
     """
-    lower = {one.lower(): one for one in known}
-    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
-    return f"; did you mean {lower[near[0]]!r}?" if near else "."
+    names = list(known)
+    near = [each for each in names if each.casefold() == name.casefold()]
+    if len(name) >= _TELLING:
+        near += [each for each in names if each.startswith(name)]
+        near += [each for each in names if name in each]
+    lower = {each.lower(): each for each in names}
+    near += [lower[k] for k in difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)]
+    return f"; did you mean {near[0]!r}?" if near else "."
+
+
+_TELLING = 3
+"""A name that begins with, or holds, so many letters as typed is probably the one meant."""

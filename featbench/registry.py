@@ -70,4 +70,5 @@ class Registry(Mapping[str, T], Generic[T]):
             importlib.import_module(f"{self._package}.{module.name}")
         for point in entry_points(group=f"featbench.{self.kind}s"):
             if point.name not in self._entries:
-                self._entries[point.name] = point.load()
+                entry = point.load()  # a decorator in its module may file another one: that counts
+                self._entries.setdefault(point.name, entry)

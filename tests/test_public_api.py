@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 
@@ -32,6 +33,21 @@ def test_exported_names_are_there_and_documented(module: str, name: str) -> None
     ]
     if wanted and not getattr(exported, "_is_protocol", False):
         assert "Parameters\n" in text or "Return" in text.splitlines()[0], f"{name}: parameters?"
+
+
+@pytest.mark.parametrize(("module", "name"), EXPORTED)
+def test_parameters_are_explained_under_their_names(module: str, name: str) -> None:
+    exported = getattr(importlib.import_module(module), name)
+    text = inspect.getdoc(exported) or ""
+    if (
+        not (inspect.isclass(exported) or inspect.isfunction(exported))
+        or "Parameters\n" not in text
+    ):
+        return
+    section = re.split(r"\n\n(?=\w+\n-{3,})", text.split("Parameters\n")[1])[0]
+    named = re.findall(r"(?m)^(\w[\w, ]*)(?: : .*)?$", section.partition("\n")[2])
+    explained = {one.strip() for names in named for one in names.split(",")} - {""}
+    assert explained <= set(inspect.signature(exported).parameters), name
 
 
 def test_importing_featbench_imports_no_torch() -> None:

@@ -2,6 +2,7 @@
 
 from featbench.cli import _cache as _cache
 from featbench.cli import _data as _data
+from featbench.cli import _doctor as _doctor
 from featbench.cli import _fit as _fit
 from featbench.cli import _look as _look
 from featbench.cli import _plot as _plot

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
+from featbench.cli import _complete as complete
 from featbench.cli import _options as options
 from featbench.cli._app import app
 from featbench.cli._console import ConsoleReporter, print_table
@@ -33,7 +34,7 @@ _EXPLAINED = {
 
 @data_app.command("check")
 def check(
-    data: Annotated[str, typer.Argument(help="What --data takes.")],
+    data: Annotated[str, typer.Argument(help="What --data takes.", autocompletion=complete.data)],
     fix_splits: Annotated[
         Path | None, Option(help="Write a .csv in which no group of copies is split.")
     ] = None,

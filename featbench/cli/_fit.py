@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
+from featbench.cli import _complete as complete
 from featbench.cli import _options as options
 from featbench.cli._app import app
 from featbench.cli._console import one_line
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 @app.command()
 def fit(
-    head: Annotated[str, Option(help="A head (featbench heads), or all of them.")],
+    head: Annotated[
+        str,
+        Option(help="A head (featbench heads), or all of them.", autocompletion=complete.heads),
+    ],
     backbone: options.Backbone = None,
     data: options.Data = None,
     weights: options.Weights = None,
@@ -28,7 +32,12 @@ def fit(
     features_split: options.FeaturesSplit = None,
     features_id: options.FeaturesId = None,
     set_: Annotated[
-        list[str] | None, Option("--set", help="A setting of the head, such as C=10.")
+        list[str] | None,
+        Option(
+            "--set",
+            help="A setting of the head, such as C=10.",
+            autocompletion=complete.head_settings,
+        ),
     ] = None,
     tune: options.Tune = "0",
     folds: options.Folds = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
+from featbench.cli import _complete as complete
 from featbench.cli import _options as options
 from featbench.cli._app import app
 from featbench.cli._console import one_line, print_network, print_table
@@ -34,25 +35,41 @@ def _store(folder: str | Path | None) -> "ResultStore":
     return ResultStore(settle(given, remember=False).results, leave_out=True)
 
 
+def _none_in(store: "ResultStore", of: str = "") -> str:
+    return f"no results{of} in {store.folder} yet: featbench fit --head svm-poly makes one"
+
+
 @app.command()
 def table(
     results: options.ResultsFolder = None,
     recipe: options.Recipe = None,
     format_: Annotated[
-        str, Option("--format", help="md, csv, json, latex (booktabs) or html.")
+        str,
+        Option(
+            "--format",
+            help="md, csv, json, latex (booktabs) or html.",
+            autocompletion=complete.values("md", "csv", "json", "latex", "html"),
+        ),
     ] = "md",
     columns: Annotated[
         str | None,
-        Option(help="Which, by their names in JSON: method,test_accuracy,test_macro_f1,test_ece."),
+        Option(
+            help="Which, by their names in JSON: method,test_accuracy,test_macro_f1,test_ece.",
+            autocompletion=complete.table_columns,
+        ),
     ] = None,
     rows: Annotated[
         str | None, Option(help="Only rows where all of this holds: network=resnet50,head=svm-*.")
     ] = None,
     sort: Annotated[
-        str | None, Option(help="By this column; the highest first where more is better.")
+        str | None,
+        Option(
+            help="By this column; the highest first where more is better.",
+            autocompletion=complete.table_columns,
+        ),
     ] = None,
     group: Annotated[
-        str | None, Option(help="A section for each value of this column [default: dataset].")
+        str | None, Option(help="A section for each value of this column (default: dataset).")
     ] = None,
     per_run: Annotated[
         bool, Option("--per-run", help="A row for each run; else its seeds are one row.")
@@ -70,7 +87,7 @@ def table(
     shown = [r for r in store.all() if recipe is None or r.recipe == recipe]
     if not shown and format_ not in FOR_PROGRAMS:
         of = "" if recipe is None else f" of recipe {recipe}"
-        print(f"no results{of} in {store.folder} yet: featbench fit --head svm-poly makes one")
+        print(_none_in(store, of))
         warn_unreadable(store)
         return
     if labels_needed is not None:
@@ -209,18 +226,18 @@ def results_ls(results: options.Results = None, as_json: options.Json = False) -
     if as_json:
         print(json.dumps([r.model_dump() for r in found]))
     else:
+        under_way = unfinished(store)
+        if not found and not under_way:
+            print(_none_in(store), file=sys.stderr)
         for result in found:
             print(f"{result.run_id}  {result.finished[:19]}  {result.dataset} · {one_line(result)}")
-        for left in unfinished(store):
+        for left in under_way:
             print(left.describe())
     warn_unreadable(store)
 
 
-Run = Annotated[str, typer.Argument(help="A run's id, or how it begins.")]
-
-
 @results_app.command("show")
-def results_show(run: Run, results: options.Results = None) -> None:
+def results_show(run: options.Run, results: options.Results = None) -> None:
     """Print one run's whole record as JSON."""
     print(json.dumps(_store(results).get(run).model_dump(), indent=1))
 
@@ -247,7 +264,7 @@ def results_send(
 
 
 @results_app.command("rm")
-def results_rm(run: Run, results: options.Results = None) -> None:
+def results_rm(run: options.Run, results: options.Results = None) -> None:
     """Remove one run's folder, or what an interrupted training left."""
     from featbench.experiments import remove_unfinished
 
@@ -258,8 +275,10 @@ def results_rm(run: Run, results: options.Results = None) -> None:
 
 @app.command()
 def init(
-    data: Annotated[str, typer.Argument(help="What --data takes.")],
-    backbone: Annotated[str, Option(help="The network to use.")] = "efficientnet_lite0",
+    data: Annotated[str, typer.Argument(help="What --data takes.", autocompletion=complete.data)],
+    backbone: Annotated[
+        str, Option(help="The network to use.", autocompletion=complete.networks)
+    ] = "efficientnet_lite0",
 ) -> None:
     """Write featbench.toml: what is meant in this folder where an option is left out."""
     from featbench.datasets import load_dataset

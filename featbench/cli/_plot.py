@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
+from featbench.cli import _complete as complete
 from featbench.cli import _options as options
 from featbench.cli._app import app
 from featbench.cli._console import ConsoleReporter, print_table
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 plot_app = typer.Typer(help="Draw pictures of runs: PNG, SVG or PDF.", no_args_is_help=True)
 app.add_typer(plot_app, name="plot")
 
-Runs = Annotated[list[str] | None, typer.Argument(help="Runs' ids, or how they begin.")]
-
 
 def store_in(folder: str | None) -> "ResultStore":
     """Return the results in a folder; by default the project's."""
@@ -35,9 +34,13 @@ def store_in(folder: str | None) -> "ResultStore":
 
 @plot_app.command("curves")
 def curves(
-    runs: Runs = None,
+    runs: options.Runs = None,
     recipe: Annotated[
-        str | None, Option(help="All runs of this recipe that were trained in epochs.")
+        str | None,
+        Option(
+            help="All runs of this recipe that were trained in epochs.",
+            autocompletion=complete.recipes,
+        ),
     ] = None,
     output: options.Picture = Path("curves.png"),
     results: options.Results = None,
@@ -84,15 +87,18 @@ def asked_runs(store: "ResultStore", runs: list[str], recipe: str | None) -> "li
 
 @plot_app.command("sparsity")
 def sparsity(
-    runs: Runs = None,
+    runs: options.Runs = None,
     data: options.Data = None,
     backbone: Annotated[
-        list[str] | None, Option(help="A network, beside the runs (again for more).")
+        list[str] | None,
+        Option(
+            help="A network, beside the runs (again for more).", autocompletion=complete.networks
+        ),
     ] = None,
     weights: Annotated[
         list[str] | None, Option(help="Its weights (as often as --backbone, in its order).")
     ] = None,
-    split: Annotated[str, Option(help="Which images: test, train or val.")] = "test",
+    split: options.Split = "test",
     limit: options.Limit = None,
     split_seed: options.SplitSeed = 0,
     seed: options.Seed = None,

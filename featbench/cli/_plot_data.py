@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
+from featbench.cli import _complete as complete
 from featbench.cli import _options as options
 from featbench.cli._ending import finish, make_notice, make_reporter, warn_skipped
 from featbench.cli._plot import plot_app
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from featbench.datasets import Dataset
     from featbench.experiments import Settled
     from featbench.progress import Reporter
-
-Split = Annotated[str, Option(help="Which images: train, test or val.")]
 
 
 def _open(chosen: "Settled", split_seed: int, reporter: "Reporter") -> "Dataset":
@@ -33,7 +32,7 @@ def _open(chosen: "Settled", split_seed: int, reporter: "Reporter") -> "Dataset"
 @plot_app.command("grid")
 def grid(
     data: options.Data = None,
-    split: Split = "train",
+    split: options.Split = "train",
     examples: Annotated[int, Option(min=1, max=20, help="Images of each class.")] = 6,
     classes: Annotated[
         list[str] | None, Option("--class", help="A class (again for more).")
@@ -115,9 +114,13 @@ def embedding(
     backbone: options.Backbone = None,
     data: options.Data = None,
     weights: options.Weights = None,
-    split: Split = "test",
+    split: options.Split = "test",
     method: Annotated[
-        str | None, Option(help="pca or umap; default: umap where it is installed.")
+        str | None,
+        Option(
+            help="pca or umap; default: umap where it is installed.",
+            autocompletion=complete.values("pca", "umap"),
+        ),
     ] = None,
     limit: options.Limit = None,
     split_seed: options.SplitSeed = 0,

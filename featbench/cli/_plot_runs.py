@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from typer import Option
 
+from featbench.cli import _complete as complete
 from featbench.cli import _options as options
 from featbench.cli._ending import make_notice
-from featbench.cli._plot import Runs, plot_app, store_in
+from featbench.cli._plot import plot_app, store_in
 from featbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _named(store: "ResultStore", runs: list[str] | None) -> "list[Result]":
 
 @plot_app.command("confusion")
 def confusion(
-    run: Annotated[str, typer.Argument(help="A run's id, or how it begins.")],
+    run: options.Run,
     output: options.Picture = Path("confusion.png"),
     results: options.Results = None,
 ) -> None:
@@ -60,7 +60,7 @@ def confusion(
 
 @plot_app.command("reliability")
 def reliability(
-    runs: Runs = None,
+    runs: options.Runs = None,
     output: options.Picture = Path("reliability.png"),
     results: options.Results = None,
 ) -> None:
@@ -86,7 +86,13 @@ def speed(
     results: options.ResultsFolder = None,
     recipe: options.Recipe = None,
     cost: Annotated[
-        str, Option(help="images_per_second, fit_seconds or parameters_trainable.")
+        str,
+        Option(
+            help="images_per_second, fit_seconds or parameters_trainable.",
+            autocompletion=complete.values(
+                "images_per_second", "fit_seconds", "parameters_trainable"
+            ),
+        ),
     ] = "images_per_second",
     output: options.Picture = Path("speed.png"),
 ) -> None:
@@ -105,7 +111,7 @@ def speed(
 
 @plot_app.command("predictions")
 def predictions(
-    runs: Runs = None,
+    runs: options.Runs = None,
     data: Annotated[
         str | None, Option(help="Where the images are now; default: where they were.")
     ] = None,

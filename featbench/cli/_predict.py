@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Option
 
+from featbench.cli import _complete as complete
 from featbench.cli import _options as options
 from featbench.cli._app import app
 from featbench.cli._console import print_table
@@ -24,12 +25,19 @@ if TYPE_CHECKING:
 @app.command()
 def predict(
     run: Annotated[
-        str, typer.Argument(help="A run's id, or how it begins; or the folder of a run or model.")
+        str,
+        typer.Argument(
+            help="A run's id, or how it begins; or the folder of a run or model.",
+            autocompletion=complete.runs,
+        ),
     ],
     images: Annotated[list[str], typer.Argument(help="Images, folders and zips of images.")],
     top: Annotated[int, Option(min=1, help="Say the likeliest so many classes.")] = 1,
     compare: Annotated[
-        list[str] | None, Option(help="Another run, beside the first (again for more).")
+        list[str] | None,
+        Option(
+            help="Another run, beside the first (again for more).", autocompletion=complete.runs
+        ),
     ] = None,
     weights: Annotated[
         Path | None, Option(help="The network's weights, for runs that were fitted with a file.")

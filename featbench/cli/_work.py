@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Option
 
+from featbench.cli import _complete as complete
 from featbench.cli import _options as options
 from featbench.cli._app import app
 from featbench.cli._console import one_line
@@ -35,7 +36,10 @@ def extract(
     layer: Annotated[
         list[str] | None, Option(help="A layer (again for more); default: features.")
     ] = None,
-    pool: Annotated[str | None, Option(help="none, avg, max, cls or flat.")] = None,
+    pool: Annotated[
+        str | None,
+        Option(help="none, avg, max, cls or flat.", autocompletion=complete.known_values("pool")),
+    ] = None,
     views: Annotated[int, Option(min=1, help="Augmented views of each image.")] = 1,
     augment: Annotated[str, Option(help="What a view is: random-crop+flip+rotate:15.")] = "none",
     precision: options.Precision = "float32",
@@ -65,9 +69,15 @@ def extract(
         settle,
         with_backbone,
     )
-    from featbench.extraction import export, extract_layers
+    from featbench.extraction import check_export, export, extract_layers
     from featbench.networks import create_network
 
+    layers = layer or ["features"]
+    if output is not None:
+        check_export(output)
+        if len(layers) > 1:
+            raise UsageError("-o takes one --layer; run the command once for each: nothing is "
+                             "computed twice")  # fmt: skip
     given = with_backbone(Choice(data, backbone, weights, seed, limit, cache, results))
     chosen = settle(given, remember=False)
     reporter = make_reporter(quiet, chosen)
@@ -76,10 +86,6 @@ def extract(
         reporter.say(f"{dataset.name}: {line}")
     found_weights = find_weights(chosen.weights, ResultStore(chosen.results))
     network = create_network(chosen.backbone, found_weights, seed=chosen.seed)
-    layers = layer or ["features"]
-    if output is not None and len(layers) > 1:
-        raise UsageError("-o takes one --layer; run the command once for each: nothing is computed "
-                         "twice")  # fmt: skip
     found = extract_layers(
         dataset,
         network,
@@ -135,11 +141,18 @@ def finetune(
         str, Option(help="Train the last so many blocks, from a named one on, or all.")
     ] = "1",
     warm_start: Annotated[
-        str | None, Option(help="Start the classifier from this linear head, such as logreg.")
+        str | None,
+        Option(
+            help="Start the classifier from this linear head, such as logreg.",
+            autocompletion=complete.starts,
+        ),
     ] = None,
     init_from: Annotated[
         str | None,
-        Option(help="Go on from this run's weights, classifier included, with other settings."),
+        Option(
+            help="Go on from this run's weights, classifier included, with other settings.",
+            autocompletion=complete.runs,
+        ),
     ] = None,
     epochs: options.Epochs = None,
     lr: options.LearningRate = None,
@@ -226,17 +239,25 @@ def _training_settings(
 @app.command("run")
 def run_recipe(
     recipe: Annotated[Path, typer.Argument(help="A TOML recipe.")],
-    preset: Annotated[str | None, Option(help="One of the recipe's presets.")] = None,
+    preset: Annotated[
+        str | None, Option(help="One of the recipe's presets.", autocompletion=complete.presets)
+    ] = None,
     set_: Annotated[
         list[str] | None, Option("--set", help="path.to.key=value, such as run.0.head=logreg.")
     ] = None,
     data: Annotated[
         list[str] | None,
-        Option(help="In place of the recipe's data; or OLD=NEW for one of several (again)."),
+        Option(
+            help="In place of the recipe's data; or OLD=NEW for one of several (again).",
+            autocompletion=complete.data,
+        ),
     ] = None,
     backbone: Annotated[
         list[str] | None,
-        Option(help="In place of every pretrained network; or OLD=NEW for one (again)."),
+        Option(
+            help="In place of every pretrained network; or OLD=NEW for one (again).",
+            autocompletion=complete.networks,
+        ),
     ] = None,
     activation_budget: options.ActivationBudget = None,
     dry_run: Annotated[

@@ -7,6 +7,7 @@ from featbench.datasets._decode import Raw, decode, decoder_version, digest
 from featbench.datasets._given import GIVEN, given_images
 from featbench.datasets._index import unread_images, use_index
 from featbench.datasets._load import data_root, load_dataset
+from featbench.datasets._pictures import ArrayPicture, FilePicture
 from featbench.datasets._registry import DATASETS, register_dataset
 from featbench.datasets._source import Source
 from featbench.datasets._splits import (
@@ -23,8 +24,10 @@ __all__ = [
     "GIVEN",
     "SPLIT_NAMES",
     "VALIDATION_SHARE",
+    "ArrayPicture",
     "Audit",
     "Dataset",
+    "FilePicture",
     "Picture",
     "Raw",
     "Source",

@@ -76,9 +76,11 @@ def from_class_folders(
         else:
             found.setdefault(split, []).append(parts)
     if not found:
+        here = f", but {len(images):,} beside them (first: {loose[0]})" if loose else ""
         raise UsageError(
-            f"{source}: no images in class folders; expected {name}/CLASS/IMAGE or "
-            f"{name}/train/CLASS/IMAGE with images as {', '.join(IMAGE_SUFFIXES[:6])}, …"
+            f"{source}: no images in class folders{here}; put each class's into a folder of its "
+            f"own: {name}/CLASS/IMAGE, or {name}/train/CLASS/IMAGE, with images as "
+            f"{', '.join(IMAGE_SUFFIXES[:6])}, …"
         )
 
     classes = sorted({parts[level] for rows in found.values() for parts in rows})

@@ -17,6 +17,7 @@ from featbench.datasets._dataset import Dataset, Split
 from featbench.datasets._pictures import Archive, FilePicture, ZipPicture
 from featbench.errors import UsageError
 
+_EXPECTED = "expected a first line path,label[,split][,group], with commas between"
 _DRIVE = re.compile(r"[A-Za-z]:/")
 
 
@@ -88,17 +89,24 @@ def from_table(path: Path) -> Dataset:
             else pd.read_parquet(path).astype(str)
         )
     except (ValueError, OSError, ImportError) as error:
-        raise UsageError(f"{path}: cannot be read as a table ({error})") from error
+        raise UsageError(f"{path}: cannot be read as a table ({error}); {_EXPECTED}") from error
     if missing := {"path", "label"} - set(table.columns):
+        there = ", ".join(map(str, table.columns))
         raise UsageError(
-            f"{path}: has no column {' and no column '.join(sorted(missing))}; "
-            "expected path,label[,split][,group]"
+            f"{path}: has no column {' and no column '.join(sorted(missing))} (it has: {there}); "
+            f"{_EXPECTED}"
         )
     if (repeated := table["path"].duplicated()).any():
         raise UsageError(f"{path}: names {table['path'][repeated].iloc[0]!r} more than once")
     classes = tuple(sorted(set(table["label"])))
     label = {c: i for i, c in enumerate(classes)}
     absent = [p for p in table["path"] if not (path.parent / p).is_file()]
+    if absent and len(absent) == len(table):
+        first = (path.parent / absent[0]).absolute()
+        raise UsageError(
+            f"{path}: none of its {len(absent):,} files is there (first: {first})"
+            "; paths are relative to the table's folder"
+        )
     problems = (
         [f"{len(absent)} files of the table are missing (first: {absent[0]})"] if absent else []
     )

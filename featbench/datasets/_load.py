@@ -69,8 +69,18 @@ def load_dataset(
     else:
         raise UsageError(
             f"{text}: no such folder, zip or table, and no data set of that name"
-            f"{did_you_mean(text, DATASETS)} (names: {', '.join(DATASETS)})"
+            f"{did_you_mean(text, [*DATASETS, *_beside(path)])}\n--data takes a folder or .zip of "
+            f"class folders, a .csv table, or a name: {', '.join(DATASETS)}"
         )
     share = TEST_SHARE if asked.test is None else asked.test
     chosen = asked.choose(dataset)
     return settle_splits(chosen, split_seed=split_seed, limit=limit, test_share=share)
+
+
+def _beside(path: Path) -> list[str]:
+    """Return what lies where a path looks, spelled as it was: what may have been meant."""
+    try:
+        names = sorted(p.name for p in path.parent.iterdir() if not p.name.startswith("."))
+    except OSError:
+        return []
+    return [str(path.with_name(name)) for name in names]

@@ -15,7 +15,13 @@ MAX_BYTES = 2**30
 
 @dataclass(frozen=True)
 class FilePicture:
-    """A file."""
+    """A file.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is.
+    """
 
     path: Path
 
@@ -72,7 +78,13 @@ class ZipPicture:
 
 @dataclass(frozen=True, eq=False)
 class ArrayPicture:
-    """Pixels in memory, (height, width) or (height, width, 3), uint8."""
+    """Pixels in memory.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (height, width) or (height, width, 3)
+        Grey or RGB.
+    """
 
     pixels: NDArray[Any]
 

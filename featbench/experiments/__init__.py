@@ -6,6 +6,8 @@ from featbench.lazy import exporter
 
 if TYPE_CHECKING:
     from featbench.experiments._answers import Answers as Answers
+    from featbench.experiments._doctor import Finding as Finding
+    from featbench.experiments._doctor import check_up as check_up
     from featbench.experiments._feature_table import FeatureTable as FeatureTable
     from featbench.experiments._features_file import load_features as load_features
     from featbench.experiments._forecast import Forecast as Forecast
@@ -52,6 +54,7 @@ _HOMES = {
     "FROM_PIXELS": "_result",
     "FROZEN": "_result",
     "FeatureTable": "_feature_table",
+    "Finding": "_doctor",
     "Forecast": "_forecast",
     "MLflow": "_mlflow",
     "Plan": "_recipe",
@@ -67,6 +70,7 @@ _HOMES = {
     "TrainedModel": "_trained_model",
     "Unfinished": "_unfinished",
     "carry_out": "_runner",
+    "check_up": "_doctor",
     "find_model": "_model",
     "find_trained": "_model",
     "find_weights": "_model",

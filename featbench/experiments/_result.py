@@ -64,7 +64,7 @@ class Result(BaseModel):
 
     Parameters
     ----------
-    **fields
+    **fields : Any
         The fields below; unknown ones are refused.
     """
 

@@ -10,7 +10,7 @@ from featbench.extraction._cache import (
 )
 from featbench.extraction._device import choose_device
 from featbench.extraction._engines import PRECISIONS
-from featbench.extraction._export import export, export_space
+from featbench.extraction._export import check_export, export, export_space
 from featbench.extraction._extract import extract, extract_layers
 from featbench.extraction._features import Features, FeatureSplit
 from featbench.extraction._pipeline import Decoder, Item, batches
@@ -32,6 +32,7 @@ __all__ = [
     "activation_sparsity",
     "batches",
     "choose_device",
+    "check_export",
     "compact",
     "export",
     "export_space",

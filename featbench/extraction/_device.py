@@ -32,7 +32,11 @@ def choose_device(name: str = "auto") -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UsageError(f"--device {name}: not usable here ({reason}); use auto or cpu") from error
+        known = name.partition(":")[0] in ("cpu", "cuda", "mps")
+        why = f"not usable here ({reason}); use auto or cpu" if known else (
+            "expected auto, cpu, cuda, cuda:N or mps"
+        )  # fmt: skip
+        raise UsageError(f"--device {name}: {why}") from error
     if device.type == "cuda":  # float32 means float32, not TF32's ten bits of mantissa
         torch.backends.cudnn.allow_tf32 = False
     return device

@@ -19,6 +19,18 @@ from featbench.files import write_whole
 Columns = Mapping[str, Any]
 
 
+def check_export(path: Path) -> None:
+    """Raise UsageError where no file can be written that ends so.
+
+    Parameters
+    ----------
+    path : Path
+        As in ``export``.
+    """
+    if path.suffix not in _WRITERS or path.is_dir():
+        raise UsageError(f"-o {path}: expected a file that ends with {', '.join(_WRITERS)}")
+
+
 def export(features: Features, path: Path) -> None:
     """Write every split's rows to one file.
 
@@ -83,10 +95,8 @@ def export_space(space: SpaceInfo, path: Path) -> int:
 
 
 def _write(path: Path, columns: Columns, about: Mapping[str, str]) -> None:
-    writers = {".h5": _as_hdf5, ".hdf5": _as_hdf5, ".npz": _as_npz, ".parquet": _as_parquet}
-    if path.suffix not in writers or path.is_dir():
-        raise UsageError(f"-o {path}: expected a file that ends with {', '.join(writers)}")
-    content = writers[path.suffix](columns, about)
+    check_export(path)
+    content = _WRITERS[path.suffix](columns, about)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
@@ -128,3 +138,6 @@ def _as_parquet(columns: Columns, about: Mapping[str, str]) -> bytes:
     except ImportError as error:
         raise FeatbenchError("Parquet needs pyarrow; run: pip install pyarrow") from error
     return buffer.getvalue()
+
+
+_WRITERS = {".h5": _as_hdf5, ".hdf5": _as_hdf5, ".npz": _as_npz, ".parquet": _as_parquet}

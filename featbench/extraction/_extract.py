@@ -137,6 +137,9 @@ def extract_layers(
     augmentation = Augmentation(augment, view_seed)
     augmentation.check(network.preprocessing)
     names = list(dict.fromkeys(layers))
+    for layer in names:
+        if layer != FEATURES:
+            network.shape_at(layer)  # a place that there is not is told before any work
     poolings = [pooling_for(layer, _of_layer(pooling, layer)) for layer in names]
     task = Task(network, names, poolings, precision, choose_device(device), batch)
     use_index(dataset, cache)

@@ -5,10 +5,11 @@ from featbench.finetune._classifier import FineTuneClassifier
 from featbench.finetune._decoded import DecodedSplits
 from featbench.finetune._held_out import hold_out
 from featbench.finetune._last_layers import LinearHead
-from featbench.finetune._schedule import Schedule
+from featbench.finetune._schedule import SELECT, Schedule
 from featbench.finetune._trained import Anatomy
 
 __all__ = [
+    "SELECT",
     "Anatomy",
     "DecodedSplits",
     "FineTuneClassifier",

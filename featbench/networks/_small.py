@@ -63,6 +63,7 @@ def register_small(name: str) -> Callable[[Callable[..., Built]], Callable[..., 
             if weights not in ("default", "random"):
                 raise UsageError(
                     f"--weights {weights}: {asked} has no pretrained weights; use random, or a file"
+                    " (.safetensors, .pth, .pt)"
                 )
             options = options_in(asked)
             if options:

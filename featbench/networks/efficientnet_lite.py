@@ -25,7 +25,10 @@ _SHA256 = {
 
 def _build(name: str, weights: str) -> Built:
     if weights not in ("default", "random", "bundled"):
-        raise UsageError(f"--weights {weights}: {name} has default (bundled), random, or a file")
+        raise UsageError(
+            f"--weights {weights}: {name} has default (bundled), random, or a file (.safetensors, "
+            ".pth, .pt)"
+        )
     import timm
     from timm.data import resolve_model_data_config
 

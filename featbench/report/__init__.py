@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from featbench.lazy import exporter
 
 if TYPE_CHECKING:
+    from featbench.report._columns import COLUMNS as COLUMNS
     from featbench.report._columns import Column as Column
     from featbench.report._comparison import Compared as Compared
     from featbench.report._comparison import compare_results as compare_results
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "COSTS": "_speed",
     "Case": "_wrong",
+    "COLUMNS": "_columns",
     "Column": "_columns",
     "Compared": "_comparison",
     "Confusion": "_confusion",

@@ -1,7 +1,6 @@
 """What single heads promise beyond the contract."""
 
 import importlib
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -117,11 +116,9 @@ def test_a_head_is_registered_once_and_from_outside(monkeypatch: pytest.MonkeyPa
     assert fresh["theirs"] is HEADS["logreg"]
 
 
-def test_contributing_shows_a_head_that_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
-    code = textwrap.dedent(text.split("```python\n")[1].split("```")[0])
+def test_the_docs_show_a_head_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "extend.md").read_text()
+    code = text.split('```python title="least_squares.py"\n')[1].split("```")[0]
     name = "least-squares"
     assert f'@register_head("{name}")' in code
     try:
