@@ -180,7 +180,9 @@ def networks_show(
 
 @results_app.command("ls")
 def results_ls(results: options.Results = None, as_json: options.Json = False) -> None:
-    """List recorded runs, oldest first."""
+    """List recorded runs, oldest first, then those whose training is not finished."""
+    from featbench.experiments import unfinished
+
     store = _store(results)
     found = store.all()
     if as_json:
@@ -188,6 +190,8 @@ def results_ls(results: options.Results = None, as_json: options.Json = False) -
     else:
         for result in found:
             print(f"{result.run_id}  {result.finished[:19]}  {result.dataset} · {one_line(result)}")
+        for left in unfinished(store):
+            print(left.describe())
     warn_unreadable(store)
 
 
@@ -202,8 +206,12 @@ def results_show(run: Run, results: options.Results = None) -> None:
 
 @results_app.command("rm")
 def results_rm(run: Run, results: options.Results = None) -> None:
-    """Remove one run's folder."""
-    print(f"removed {one_line(_store(results).remove(run))}")
+    """Remove one run's folder, or what an interrupted training left."""
+    from featbench.experiments import remove_unfinished
+
+    store = _store(results)
+    left = remove_unfinished(store, run)
+    print(f"removed {one_line(store.remove(run)) if left is None else left.run_id}")
 
 
 @app.command()

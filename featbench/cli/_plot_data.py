@@ -12,6 +12,8 @@ from featbench.cli._plot import plot_app
 from featbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from featbench.datasets import Dataset
     from featbench.experiments import Settled
     from featbench.progress import Reporter
@@ -56,8 +58,12 @@ def grid(
 
 @plot_app.command("augment")
 def augment(
-    image: Annotated[Path, typer.Argument(help="An image file.")],
     recipe: Annotated[str, Option("--augment", help="What a view is: random-crop+flip+rotate:15.")],
+    image: Annotated[
+        Path | None,
+        typer.Argument(help="An image file; without one, the data's first to train on."),
+    ] = None,
+    data: options.Data = None,
     backbone: options.Backbone = None,
     views: Annotated[int, Option(min=1, max=60, help="How many.")] = 9,
     seed: options.Seed = None,
@@ -73,12 +79,14 @@ def augment(
     from featbench.report import check_picture, draw_views, save_figure
 
     check_picture(output)
-    chosen = settle(Choice(backbone=backbone, seed=seed), remember=False)
+    if image is not None and data is not None:
+        raise UsageError("IMAGE and --data are two ways to name the picture: give one")
+    chosen = settle(Choice(data=data, backbone=backbone, seed=seed), remember=False)
     for line in chosen.said:
-        if line.startswith("backbone "):  # data is not asked for here
+        if image is None or line.startswith("backbone "):  # else data is not asked for
             make_notice(quiet)(line)
     try:
-        picture = decode(image.read_bytes())
+        picture = _first(chosen) if image is None else decode(image.read_bytes())
     except FileNotFoundError as error:
         raise UsageError(f"{image}: no such file; name an image") from error
     except BrokenImageError as error:
@@ -86,6 +94,20 @@ def augment(
     preprocessing = create_network(chosen.backbone, "random").preprocessing
     drawn = augmented_views(picture, recipe, preprocessing, count=views, seed=chosen.seed)
     print(save_figure(draw_views(picture, drawn, f"{chosen.backbone}: {recipe}"), output))
+
+
+def _first(chosen: "Settled") -> "Image":
+    """Return the first training image that can be decoded."""
+    from featbench.datasets import load_dataset
+    from featbench.errors import BrokenImageError
+
+    train = load_dataset(chosen.data).train
+    for row in range(len(train)):
+        try:
+            return train.read(row)
+        except (BrokenImageError, OSError):
+            continue
+    raise UsageError(f"{chosen.data}: not one of {len(train)} images can be decoded")
 
 
 @plot_app.command("embedding")

@@ -228,9 +228,13 @@ def run_recipe(
     set_: Annotated[
         list[str] | None, Option("--set", help="path.to.key=value, such as run.0.head=logreg.")
     ] = None,
-    data: options.Data = None,
+    data: Annotated[
+        list[str] | None,
+        Option(help="In place of the recipe's data; or OLD=NEW for one of several (again)."),
+    ] = None,
     backbone: Annotated[
-        str | None, Option(help="In place of every pretrained network of the recipe.")
+        list[str] | None,
+        Option(help="In place of every pretrained network; or OLD=NEW for one (again)."),
     ] = None,
     activation_budget: options.ActivationBudget = None,
     dry_run: Annotated[
@@ -298,4 +302,5 @@ def _print_forecast(runs: list["Run"], session: "Session", as_json: bool) -> Non
         print(json.dumps([one.as_dict() for one in known]))
         return
     for number, one in enumerate(known, start=1):
-        print(f"{number:3}  {one.run.data} · {one.run.describe()}: {one.describe()}")
+        name = f"{one.run.name}: " if one.run.name else ""
+        print(f"{number:3}  {name}{one.run.data} · {one.run.describe()}: {one.describe()}")

@@ -8,6 +8,7 @@ from featbench.datasets._given import GIVEN, given_images
 from featbench.datasets._index import unread_images, use_index
 from featbench.datasets._load import data_root, load_dataset
 from featbench.datasets._registry import DATASETS, register_dataset
+from featbench.datasets._source import Source
 from featbench.datasets._splits import (
     VALIDATION_SHARE,
     draw_in_all,
@@ -26,6 +27,7 @@ __all__ = [
     "Dataset",
     "Picture",
     "Raw",
+    "Source",
     "Split",
     "audit",
     "data_root",

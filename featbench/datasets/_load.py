@@ -6,7 +6,8 @@ from pathlib import Path
 from featbench.datasets._dataset import Dataset
 from featbench.datasets._files import from_folder, from_table, from_zip
 from featbench.datasets._registry import DATASETS
-from featbench.datasets._splits import settle_splits
+from featbench.datasets._source import Source
+from featbench.datasets._splits import TEST_SHARE, settle_splits
 from featbench.errors import UsageError, did_you_mean
 
 
@@ -29,7 +30,9 @@ def load_dataset(
     source : str or path
         A name (``digits``, ``cifar10``, …: see ``featbench datasets``), a folder or .zip of class
         folders with or without split folders, or a .csv or .parquet table with the columns
-        ``path``, ``label`` and perhaps ``split`` and ``group``.
+        ``path``, ``label`` and perhaps ``split`` and ``group``. Options may follow:
+        ``photos.zip:classes=cat,dog`` for some of the classes, ``digits:test=0.3`` to put its
+        splits together and take about so much of each class for test.
     limit : int, optional
         Keep this many images of each class and split: those whose id hashes lowest.
     split_seed : int
@@ -51,7 +54,8 @@ def load_dataset(
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit is {limit}; expected at least 1 image a class")
-    path, text = Path(source).expanduser(), str(source)
+    asked = Source.read(str(source))
+    path, text = Path(asked.place).expanduser(), asked.place
     if text in DATASETS:
         dataset = DATASETS[text](text, Path(root) if root is not None else data_root())
     elif path.is_dir():
@@ -67,4 +71,6 @@ def load_dataset(
             f"{text}: no such folder, zip or table, and no data set of that name"
             f"{did_you_mean(text, DATASETS)} (names: {', '.join(DATASETS)})"
         )
-    return settle_splits(dataset, split_seed=split_seed, limit=limit)
+    share = TEST_SHARE if asked.test is None else asked.test
+    chosen = asked.choose(dataset)
+    return settle_splits(chosen, split_seed=split_seed, limit=limit, test_share=share)

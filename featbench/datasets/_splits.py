@@ -102,7 +102,9 @@ def _lowest(split: Split, count: int, purpose: str, seed: int) -> Split:
     return split.take(np.sort(np.concatenate(kept))) if kept else split
 
 
-def settle_splits(dataset: D, *, split_seed: int, limit: int | None) -> D:
+def settle_splits(
+    dataset: D, *, split_seed: int, limit: int | None, test_share: float = TEST_SHARE
+) -> D:
     """Give a data set its train and test split, and keep ``limit`` images of each class of each.
 
     Parameters
@@ -110,9 +112,11 @@ def settle_splits(dataset: D, *, split_seed: int, limit: int | None) -> D:
     dataset : Dataset
         As its source has it: at least ``train``.
     split_seed : int
-        Decides which fifth becomes the test split where the source has none.
+        Decides which images become the test split where the source has none.
     limit : int or None
         Images a class and split; None keeps all.
+    test_share : float
+        About so much of each class, where the source has no test split.
 
     Raises
     ------
@@ -136,10 +140,10 @@ def settle_splits(dataset: D, *, split_seed: int, limit: int | None) -> D:
         splits["test"] = splits.pop("val")
         notices.append("no test split in the source: its val split is the test split")
     if "test" not in splits:
-        train, test = split_off(splits["train"], TEST_SHARE, seed=split_seed, purpose="test")
+        train, test = split_off(splits["train"], test_share, seed=split_seed, purpose="test")
         splits |= {"train": train, "test": test}
         notices.append(
-            f"no test split in the source: about a fifth of each class "
+            f"{_why(test_share)} of each class "
             f"({len(test)} {dataset.item}s, by a hash of the id) is the test split"
         )
     splits = {name: splits[name] for name in ("train", "val", "test") if name in splits}
@@ -154,6 +158,15 @@ def settle_splits(dataset: D, *, split_seed: int, limit: int | None) -> D:
                 f"{shown}"
             )
     return replace(dataset, splits=splits, notices=tuple(notices), problems=tuple(problems))
+
+
+def _why(share: float) -> str:
+    given = share != TEST_SHARE
+    return (
+        f"test={share:g}: about {100 * share:g}%"
+        if given
+        else "no test split in the source: about a fifth"
+    )
 
 
 def with_validation(dataset: D, *, share: float = VALIDATION_SHARE, split_seed: int = 0) -> D:

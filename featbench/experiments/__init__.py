@@ -6,6 +6,7 @@ from featbench.lazy import exporter
 
 if TYPE_CHECKING:
     from featbench.experiments._answers import Answers as Answers
+    from featbench.experiments._changes import parse_changes as parse_changes
     from featbench.experiments._feature_table import FeatureTable as FeatureTable
     from featbench.experiments._features_file import load_features as load_features
     from featbench.experiments._forecast import Forecast as Forecast
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from featbench.experiments._project import write_project as write_project
     from featbench.experiments._recipe import Plan as Plan
     from featbench.experiments._recipe import load_recipe as load_recipe
-    from featbench.experiments._recipe import parse_changes as parse_changes
     from featbench.experiments._result import FINE_TUNE as FINE_TUNE
     from featbench.experiments._result import FROM_PIXELS as FROM_PIXELS
     from featbench.experiments._result import FROZEN as FROZEN
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from featbench.experiments._selection import Selection as Selection
     from featbench.experiments._session import Session as Session
     from featbench.experiments._trained_model import TrainedModel as TrainedModel
+    from featbench.experiments._unfinished import Unfinished as Unfinished
+    from featbench.experiments._unfinished import remove_unfinished as remove_unfinished
+    from featbench.experiments._unfinished import unfinished as unfinished
 
 _HOMES = {
     "Answers": "_answers",
@@ -60,6 +63,7 @@ _HOMES = {
     "Session": "_session",
     "Settled": "_project",
     "TrainedModel": "_trained_model",
+    "Unfinished": "_unfinished",
     "carry_out": "_runner",
     "find_model": "_model",
     "find_trained": "_model",
@@ -71,10 +75,12 @@ _HOMES = {
     "load_recipe": "_recipe",
     "load_results": "_result",
     "network_of": "_run_network",
-    "parse_changes": "_recipe",
+    "parse_changes": "_changes",
     "remember_extraction": "_project",
+    "remove_unfinished": "_unfinished",
     "save_model": "_model",
     "settle": "_project",
+    "unfinished": "_unfinished",
     "with_backbone": "_project",
     "write_project": "_project",
 }

@@ -125,4 +125,4 @@ def _made_by(network: Network) -> tuple[Any, ...]:
 def _origin(run: Run) -> tuple[Any, ...]:
     """Return what tells the features of two runs apart, but for the layer."""
     data = (run.data, run.limit, run.split_seed)
-    return (*data, run.network, run.weights, run.seed, run.precision)
+    return (*data, run.network, run.weights, run.network_seed, run.precision)

@@ -11,7 +11,7 @@ from featbench.experiments._feature_table import FeatureTable
 from featbench.experiments._run import Run
 from featbench.experiments._session import Session
 from featbench.extraction import stored_rows
-from featbench.finetune import Schedule, storage_at
+from featbench.finetune import Schedule, pooling_at, storage_at
 from featbench.networks import PIXELS, is_at_hand
 
 MOST_READ = 2_000
@@ -119,8 +119,9 @@ def _rows(session: Session, run: Run, dataset: Dataset) -> tuple[int | None, int
     """Return how many rows are stored, of how many: at the cut, and of a warm start's features."""
     if isinstance(dataset, FeatureTable):
         return None, None
+    network = session.network(run)
     stored = functools.partial(
-        stored_rows, network=session.network(run), precision=run.precision, cache=session.cache
+        stored_rows, network=network, precision=run.precision, cache=session.cache
     )
     if run.head:
         return stored(dataset, layer=run.layer, pooling="avg")
@@ -130,10 +131,11 @@ def _rows(session: Session, run: Run, dataset: Dataset) -> tuple[int | None, int
     if (schedule.augment, schedule.copies) != (usual.augment, usual.copies):
         return None, None  # nor are views counted before
     drawn = run.sample.draw(dataset, seed=run.seed, split_seed=run.split_seed)
-    at = session.network(run).place_of(run.blocks or 0)
+    at = network.place_of(run.blocks or 0)
     counts = []
     if at != PIXELS:
-        counts.append(stored(drawn, layer=at, pooling="none", storage=storage_at(at)))
+        pooling, storage = pooling_at(network, at), storage_at(at)
+        counts.append(stored(drawn, layer=at, pooling=pooling, storage=storage))
     if run.warm_start is not None:
         counts.append(stored(drawn, pooling="avg"))
     return (sum(n for n, _ in counts), sum(n for _, n in counts)) if counts else (None, None)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featbench.datasets import Dataset
+from featbench.datasets import Dataset, Source
 from featbench.experiments._feature_table import NETWORK, WEIGHTS
 from featbench.experiments._run import Run, run_id
 from featbench.networks import FEATURES
@@ -37,9 +37,10 @@ def asked(run: Run) -> dict[str, Any]:
     return {
         **({} if before is None else {"init_from": [before]}),
         **({} if run.layer == FEATURES else {"layer": run.layer}),
+        **({} if run.init_seed is None else {"init_seed": run.init_seed}),
         **({"sample": run.sample.describe()} if run.sample.describe() else {}),
         "recipe": run.recipe,
-        "dataset": Path(run.source).stem,
+        "dataset": Path(run.source).stem if run.features else Source.read(run.source).name,
         "network": run.network or NETWORK,
         "weights": run.weights if run.network else WEIGHTS,
         "cut": "classifier" if run.head else str(run.blocks),

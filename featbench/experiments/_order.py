@@ -37,5 +37,5 @@ def _prefixes(run: Run) -> list[tuple[Any, ...]]:
     """Return what a run shares with others, ever more of it."""
     columns = tuple(sorted(run.columns.items()))
     data = (run.data, run.features, columns, run.limit, run.split_seed)
-    network = (*data, run.network, run.weights, run.seed)
+    network = (*data, run.network, run.weights, run.network_seed)
     return [data, network, (*network, run.precision, run.blocks)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featbench.datasets import DATASETS
+from featbench.datasets import DATASETS, Source
 from featbench.errors import UsageError, did_you_mean
 from featbench.experiments._result import ResultStore
 from featbench.files import write_whole
@@ -222,8 +222,7 @@ def remember_extraction(settled: Settled) -> None:
 
 def whole_source(data: str) -> str:
     """Return a data set's name as it is, and a path whole, for use from another folder."""
-    is_path = data not in DATASETS and Path(data).expanduser().exists()
-    return str(Path(data).expanduser().resolve()) if is_path else data
+    return Source.read(data).whole
 
 
 def _read_last(cache: Path) -> Choice:

@@ -1,5 +1,6 @@
 """A study as one TOML file: a recipe is expanded to a grid of runs; a list anywhere is an axis."""
 
+import copy
 import itertools
 import json
 import tomllib
@@ -7,10 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from featbench.datasets import Source
 from featbench.errors import UsageError, did_you_mean
+from featbench.experiments._changes import is_of_preset, put_in
+from featbench.experiments._instead import Given, Instead
 from featbench.experiments._protocols import with_protocol
 from featbench.experiments._recipe_tables import (
-    OneOrMore,
     Preset,
     Published,
     Recipe,
@@ -25,7 +28,7 @@ from featbench.experiments._stages import going_on
 from featbench.experiments._sweep import layers_to_sweep
 from featbench.finetune import Schedule
 from featbench.heads import create_head, left_to_search
-from featbench.networks import check_network, is_small
+from featbench.networks import check_network
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,8 @@ def load_recipe(
     *,
     preset: str | None = None,
     changes: dict[str, Any] | None = None,
-    data: str | None = None,
-    backbone: str | None = None,
+    data: Given = None,
+    backbone: Given = None,
 ) -> Plan:
     """Read a recipe and expand it.
 
@@ -68,8 +71,9 @@ def load_recipe(
         One of its presets.
     changes : dict of str to Any, optional
         Dotted paths to values (``run.0.train.epochs``), set before the recipe is checked.
-    data, backbone : str, optional
-        Used in place of the recipe's data sets, and of every network that has pretrained weights.
+    data, backbone : str or sequence of str, optional
+        Used in place of the recipe's data, and of every network that has pretrained weights; or
+        ``OLD=NEW``, as ``Instead`` says.
 
     Returns
     -------
@@ -87,26 +91,25 @@ def load_recipe(
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: is not TOML: {error}") from error
-    for dotted, value in (changes or {}).items():
-        _check_change(content, dotted, preset)
-        _change(content, dotted, value)
+    changes = changes or {}
+    put_in(content, {k: v for k, v in changes.items() if is_of_preset(k)}, preset)
     try:
+        _take_runs_of(content, preset)
+        put_in(content, {k: v for k, v in changes.items() if not is_of_preset(k)})
         recipe = read_tables(content)
         tables = [with_protocol(recipe, table) for table in recipe.run]
         recipe = recipe.model_copy(update={"run": tables})
         if preset is not None:
-            recipe = _with_preset(recipe, preset, changes or {})
+            recipe = _with_preset(recipe, preset, changes)
+        instead = _instead(recipe, data, backbone)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
     name = path.stem if preset is None else f"{path.stem}:{preset}"
     runs: list[Run] = []
     named: dict[str, list[Run]] = {}
     for number, table in enumerate(recipe.run):
-        own: dict[str, Any] = {"data": data} if data is not None else {}
-        if backbone is not None:
-            own["network"] = _in_place(table.network, backbone)
         try:
-            made = _expand(recipe, table.model_copy(update=own), name)
+            made = _expand(recipe, table, name, instead)
             if table.init_from is not None:
                 made = going_on(made, table.init_from, named)
             for run in made:
@@ -125,65 +128,16 @@ def load_recipe(
     return Plan(name, recipe.title, recipe.note.strip(), list(different.values()))
 
 
-def _in_place(networks: OneOrMore, backbone: str) -> list[str]:
-    """Replace every network but our own small ones, which have no pretrained weights."""
-    return list(dict.fromkeys(n if is_small(n) else backbone for n in _axis(networks)))
-
-
-def parse_changes(texts: list[str]) -> dict[str, Any]:
-    """Turn ``path.to.key=value`` texts into a dictionary.
-
-    Parameters
-    ----------
-    texts : list of str
-        Values are TOML, else plain text.
-
-    Raises
-    ------
-    UsageError
-        When a text has no ``=``.
-    """
-    changes = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UsageError(f"--set {text}: expected name=value")
-        try:
-            changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            if value.strip().startswith(("[", "{", '"', "'")):
-                raise UsageError(
-                    f"--set {text}: is not TOML; texts in lists and tables have quotes, such as "
-                    '["a", "b"], and the shell needs \'…\' around the whole'
-                ) from None
-            changes[key.strip()] = {"None": None}.get(value.strip(), value.strip())
-    return changes
-
-
-def _check_change(content: dict[str, Any], dotted: str, preset: str | None) -> None:
-    """Raise UsageError for a change of a preset that is not there, or not used."""
-    first, _, rest = dotted.partition(".")
-    name, known = rest.partition(".")[0], content.get("preset", {})
-    if first != "preset" or not name or not isinstance(known, dict):
-        return
-    if name not in known:
-        raise UsageError(
-            f"--set {dotted}: the recipe has no preset {name!r}{did_you_mean(name, known)} "
-            f"Presets: {', '.join(known) or 'none'}"
-        )
-    if name != preset:
-        raise UsageError(f"--set {dotted}: changes nothing without --preset {name}")
-
-
-def _change(content: dict[str, Any], dotted: str, value: Any) -> None:
-    here: Any = content
-    *parents, last = dotted.split(".")
-    try:
-        for part in parents:
-            here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
-        here[int(last) if isinstance(here, list) else last] = value
-    except (IndexError, ValueError, AttributeError, TypeError) as error:
-        raise UsageError(f"--set {dotted}: the recipe has no such place") from error
+def _instead(recipe: Recipe, data: Given, backbone: Given) -> Instead:
+    """Return what was given on the command line in place of what the recipe has."""
+    sources = [_axis(table.data or recipe.data) for table in recipe.run]
+    networks = [_axis(table.network) for table in recipe.run]
+    instead = Instead.read(data, backbone, itertools.chain(*sources), itertools.chain(*networks))
+    if instead.data is not None and all(table.data for table in recipe.run):
+        own = sorted({Source.read(text).place for text in itertools.chain(*sources)})
+        raise UsageError(f"--data {instead.data}: every run names its own data; say which one this "
+                         f"stands in for: --data {own[0]}={instead.data}")  # fmt: skip
+    return instead
 
 
 def _with_preset(recipe: Recipe, name: str, changes: dict[str, Any]) -> Recipe:
@@ -192,9 +146,17 @@ def _with_preset(recipe: Recipe, name: str, changes: dict[str, Any]) -> Recipe:
         raise UsageError(f"has no preset {name!r}{did_you_mean(name, recipe.preset)} "
                          f"Presets: {', '.join(recipe.preset) or 'none'}")  # fmt: skip
     content = _preset_put_in(recipe, recipe.preset[name]).model_dump(exclude_unset=True)
-    for dotted, value in changes.items():
-        _change(content, dotted, value)
+    put_in(content, {k: v for k, v in changes.items() if not is_of_preset(k)})
     return read_tables(content)
+
+
+def _take_runs_of(content: dict[str, Any], preset: str | None) -> None:
+    """Put a preset's own runs, where it has some, in the place of the recipe's."""
+    presets = content.get("preset")
+    own = presets.get(preset) if isinstance(presets, dict) else None
+    if isinstance(own, dict) and own.get("run"):
+        read_tables(content)  # of which the rest is left now
+        content |= {"run": copy.deepcopy(own["run"]), "preset": {preset: own}}
 
 
 def _preset_put_in(recipe: Recipe, preset: Preset) -> Recipe:
@@ -218,11 +180,14 @@ def _preset_put_in(recipe: Recipe, preset: Preset) -> Recipe:
             for h in table.set.keys() | (preset.set.keys() & set(_heads(table)))
         }
         train = {**table.train, **preset.train} if table.blocks is not None else {}
+        if alone := preset.named.get(table.name or ""):
+            settings |= {h: {**settings.get(h, {}), **values} for h, values in alone.set.items()}
+            train |= alone.train
         runs.append(table.model_copy(update={**own, "set": settings, "train": train}))
     return recipe.model_copy(update={**whole, "run": runs})
 
 
-def _expand(recipe: Recipe, table: RunTable, name: str) -> list[Run]:
+def _expand(recipe: Recipe, table: RunTable, name: str, instead: Instead) -> list[Run]:
     """Return every combination of the axes of one ``[[run]]``."""
     if (table.head is None) == (table.blocks is None):
         raise UsageError("needs either head (on frozen features) or blocks (to train)")
@@ -232,6 +197,8 @@ def _expand(recipe: Recipe, table: RunTable, name: str) -> list[Run]:
         raise UsageError("layers and search go with head, not with blocks")
     if table.head is not None and (table.train or table.warm_start):
         raise UsageError("train and warm_start go with blocks, not with head")
+    if table.head is not None and table.init_seed is not None:
+        raise UsageError("init_seed goes with blocks, not with head")
     heads = _heads(table)
     for key in ("set", "search"):
         for head in [h for h in getattr(table, key) if h not in heads]:
@@ -239,8 +206,11 @@ def _expand(recipe: Recipe, table: RunTable, name: str) -> list[Run]:
                 f"{key}.{head} is for a head that this run does not have{did_you_mean(head, heads)}"
             )
     runs = []
-    for data, network, weights, limit, precision, sample, seed in itertools.product(
-        _axis(table.data or recipe.data), _axis(table.network), _axis(table.weights),
+    for data, (network, weights), limit, precision, sample, seed in itertools.product(
+        [instead.source(one, named_by_run=bool(table.data))
+         for one in _axis(table.data or recipe.data)],
+        dict.fromkeys(instead.network(*one) for one in
+                      itertools.product(_axis(table.network), _axis(table.weights))),
         _axis(table.limit if table.limit is not None else recipe.limit),
         _axis(table.precision or recipe.precision), _samples(recipe, table),
         _seeds(recipe, table),
@@ -255,6 +225,7 @@ def _expand(recipe: Recipe, table: RunTable, name: str) -> list[Run]:
             "seed": seed,
             "split_seed": recipe.split_seed,
             "recipe": name,
+            "name": table.name or "",
         }
         if table.blocks is not None:
             for blocks, warm_start in itertools.product(
@@ -272,6 +243,7 @@ def _expand(recipe: Recipe, table: RunTable, name: str) -> list[Run]:
                             warm_start=warm_start,
                             warm_start_settings=warm_settings,
                             settings=settings,
+                            init_seed=table.init_seed,
                             **shared,
                         )
                     )

@@ -48,10 +48,21 @@ class RunTable(_Table):
     n_val: int | None = None
     repeats: int | None = Field(default=None, ge=1)
     layers: OneOrMore | None = None
+    init_seed: int | None = None
+
+
+class NamedRun(_Table):
+    """One ``[preset.NAME.named.RUN]``: what a preset changes in the run of that name alone."""
+
+    set: dict[str, dict[str, Any]] = {}
+    train: dict[str, Any] = {}
 
 
 class Preset(_Table):
-    """One ``[preset.NAME]``: what it changes, in the recipe and in every run."""
+    """One ``[preset.NAME]``: what it changes, in the recipe and in every run.
+
+    ``run`` are runs in place of the recipe's own.
+    """
 
     data: OneOrMore | None = None
     seeds: list[_Seed] | None = None
@@ -60,6 +71,8 @@ class Preset(_Table):
     shots: int | list[int] | None = None
     set: dict[str, dict[str, Any]] = {}
     train: dict[str, Any] = {}
+    named: dict[str, NamedRun] = {}
+    run: list[RunTable] = []
 
 
 class Published(_Table):
@@ -115,15 +128,23 @@ def read_tables(content: dict[str, Any]) -> Recipe:
     except ValidationError as error:
         raise UsageError(_explain(error, content)) from error
     for name, preset in recipe.preset.items():
-        check_keys(preset.train, vars(Schedule()), f"preset.{name}.train")
-        check_keys(preset.set, HEADS, f"preset.{name}.set")
-        for head, settings in preset.set.items():
-            known = create_head(head).get_params(deep=False)
-            check_keys(settings, known, f"preset.{name}.set.{head}")
+        _check_settings(preset, f"preset.{name}")
+        runs = [run.name for run in preset.run or recipe.run if run.name]
+        check_keys(preset.named, runs, f"preset.{name}.named")
+        for one, own in preset.named.items():
+            _check_settings(own, f"preset.{name}.named.{one}")
     described = [*(field.name for field in fields(Run)), "method"]
     for number, figure in enumerate(recipe.published):
         check_keys(figure.match, described, f"published[{number}].match")
     return recipe
+
+
+def _check_settings(table: Preset | NamedRun, where: str) -> None:
+    check_keys(table.train, vars(Schedule()), f"{where}.train")
+    check_keys(table.set, HEADS, f"{where}.set")
+    for head, settings in table.set.items():
+        known = create_head(head).get_params(deep=False)
+        check_keys(settings, known, f"{where}.set.{head}")
 
 
 def check_keys(given: Iterable[str], known: Iterable[str], where: str) -> None:
@@ -143,13 +164,23 @@ def check_keys(given: Iterable[str], known: Iterable[str], where: str) -> None:
                              f"Known: {', '.join(known)}")  # fmt: skip
 
 
+def _holder(place: tuple[int | str, ...]) -> type[_Table]:
+    """Return the table that a key's place is in."""
+    words = [str(word) for word in place[:-1]]
+    if words[:1] == ["preset"] and "run" in words[2:3]:
+        return RunTable
+    if words[:1] == ["preset"] and "named" in words[2:3]:
+        return NamedRun
+    return Recipe.tables.get(words[0], Recipe) if words else Recipe
+
+
 def _explain(error: ValidationError, content: dict[str, Any]) -> str:
     """Say what is wrong with the first bad key, where it is, and what was expected."""
     found = error.errors()
     unknown = next((e for e in found if e["type"] == "extra_forbidden"), None)
     if unknown is not None:
         whole = unknown["loc"]
-        holder = Recipe.tables.get(str(whole[0]), Recipe) if len(whole) > 1 else Recipe
+        holder = _holder(whole)
         key = str(whole[-1])
         return (
             f"unknown key {_path(whole)}{did_you_mean(key, holder.model_fields)} "

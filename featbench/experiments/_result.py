@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from featbench.errors import FeatbenchError, UsageError
+from featbench.errors import FeatbenchError, UsageError, did_you_mean
 from featbench.files import write_rows, write_whole
 
 if TYPE_CHECKING:
@@ -49,14 +49,16 @@ class Result(BaseModel):
     ``cached``, once for each image, or ``plain``, on every batch; it is empty where nothing is
     frozen, and for heads. ``n_train`` counts images, ``n_copies`` the copies trained on beside
     them; ``preprocessing`` is what a trained network gets, its normalisation's numbers among it.
-    ``source`` is where the data lay: a name, or a whole path; it is no part of what a run is.
+    ``source`` is where the data lay: a name, or a whole path, and ``name`` what the recipe calls
+    the run; both are no part of what a run is. ``init_seed`` is there where fresh weights had
+    another seed than ``seed``.
 
     ``images_per_second`` is what a prediction costs in use, from file to label with nothing cached:
     1 / (e + p). e is the seconds an image of what the prediction needs below the cut, decoding
     among it (``extract_seconds_cold`` over its images, without views and a warm start's own
-    features); p is ``predict_seconds`` over the images of all splits. Both are this run's own times
-    on its device, in its batches, and e counts choosing an engine and keeping the rows. None for a
-    file's rows.
+    features, but for those that the same pass gave); p is ``predict_seconds`` over the images of
+    all splits. Both are this run's own times on its device, in its batches, and e counts choosing
+    an engine and keeping the rows. None for a file's rows.
 
     Parameters
     ----------
@@ -86,6 +88,8 @@ class Result(BaseModel):
     init_from: list[str] = []
     layer: str = ""
     sample: dict[str, Any] = {}
+    init_seed: int | None = None
+    name: str = ""
 
     n_train: int = 0
     n_copies: int = 0
@@ -277,13 +281,21 @@ class ResultStore:
         return self._read(path) if path.is_file() else None
 
     def get(self, prefix: str) -> Result:
-        """Return the one result whose id begins so.
+        """Return the one result whose id begins so, or that is called so.
+
+        Parameters
+        ----------
+        prefix : str
+            How an id begins; or ``RECIPE/NAME``, what a recipe calls one of its runs.
 
         Raises
         ------
         UsageError
             When there is none, or more than one.
         """
+        recipe, slash, name = prefix.rpartition("/")
+        if slash:
+            return self._called(recipe, name)
         every = (path.parent.name for path in self.folder.glob("*/result.json"))
         matching = [name for name in every if name.startswith(prefix)]
         if len(matching) != 1:
@@ -293,6 +305,22 @@ class ResultStore:
                 "see featbench results ls"
             )
         return self._read(self.folder / matching[0] / "result.json")
+
+    def _called(self, recipe: str, name: str) -> Result:
+        """Return the one result that a recipe calls by a name."""
+        of_it = [r for r in self.all() if r.recipe == recipe and r.name]
+        matching = [r for r in of_it if r.name == name]
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            ids = ", ".join(r.run_id for r in matching)
+            raise UsageError(f"{self.folder}: {len(matching)} runs are called {recipe}/{name}; "
+                             f"name one by its id: {ids}")  # fmt: skip
+        known = sorted({f"{r.recipe}/{r.name}" for r in self.all() if r.name})
+        raise UsageError(
+            f"{self.folder}: no run is called {recipe}/{name}"
+            f"{did_you_mean(f'{recipe}/{name}', known)} Names: {', '.join(known) or 'none'}"
+        )
 
     def remove(self, prefix: str) -> Result:
         """Delete one run's folder; return what it was."""

@@ -61,6 +61,11 @@ class Run:
         The recipe's name; empty for a single command.
     published : dict, optional
         ``test_accuracy`` and ``source`` of a published figure for this run.
+    name : str
+        What the recipe calls it; no part of its identity.
+    init_seed : int, optional
+        Of fresh weights, where that is another one than ``seed``: runs of several seeds then begin
+        with the same network, and differ by what training draws.
     """
 
     data: str = ""
@@ -83,6 +88,8 @@ class Run:
     init_from: "str | Run | None" = None
     layer: str = FEATURES
     sample: Sample = field(default_factory=Sample)
+    name: str = ""
+    init_seed: int | None = None
 
     def __post_init__(self) -> None:
         if ":" in self.network:  # options: one spelling, so one run id
@@ -107,6 +114,9 @@ class Run:
         if self.init_from is not None and self.blocks is None:
             raise UsageError("init_from goes with blocks; a head takes a run's network by "
                              "weights = \"run:ID\"")  # fmt: skip
+        if self.init_seed is not None and (self.blocks is None or self.init_from is not None):
+            raise UsageError("init_seed goes with blocks, and without init_from: it seeds the "
+                             "fresh weights that a training begins with")  # fmt: skip
         if self.init_from is not None and (self.warm_start is not None
                                            or self.weights != "default"):  # fmt: skip
             raise UsageError("init_from goes without weights and warm_start: it brings its own, "
@@ -116,6 +126,11 @@ class Run:
     def source(self) -> str:
         """Where the items come from: the file of features, or the data."""
         return self.data if self.features is None else self.features
+
+    @property
+    def network_seed(self) -> int:
+        """What seeds the network's fresh weights."""
+        return self.seed if self.init_seed is None else self.init_seed
 
     @property
     def method(self) -> str:
@@ -230,8 +245,9 @@ class Run:
 
     @property
     def key(self) -> str:
-        """All of it as one text: equal runs have the same."""
-        return json.dumps(self.as_dict(), sort_keys=True)
+        """All of it but its name as one text: equal runs have the same."""
+        plain = {name: value for name, value in self.as_dict().items() if name != "name"}
+        return json.dumps(plain, sort_keys=True)
 
     def as_dict(self) -> dict[str, Any]:
         """Return every field, plain enough for JSON."""

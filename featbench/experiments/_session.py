@@ -27,6 +27,7 @@ from featbench.experiments._start import Start, seen_before, start_of
 from featbench.experiments._tensorboard import TensorBoard
 from featbench.experiments._train import train
 from featbench.experiments._trained_model import save_trained
+from featbench.experiments._unfinished import CHECKPOINT
 from featbench.extraction import choose_device
 from featbench.finetune import DecodedSplits
 from featbench.heads import SharedProducts
@@ -34,8 +35,6 @@ from featbench.machine import peak_memory_mb
 from featbench.networks import Network, create_network, is_weights_file
 from featbench.progress import SILENT, Reporter
 
-CHECKPOINT = "checkpoint"
-"""The folder of a run where its training is kept while it goes on."""
 _VERSIONS_OF = ("featbench", "torch", "torchvision", "timm", "scikit-learn", "numpy", "pillow")
 
 
@@ -132,10 +131,10 @@ class Session:
     def network(self, run: Run) -> Network:
         """Create the run's network; the one used last is kept."""
         before = self._before(run)  # and default weights may be random: lenet5's are
-        key = (run.network, run.weights, before, run.seed)
+        key = (run.network, run.weights, before, run.network_seed)
         if self._network is None or self._network[0] != key:
             weights = self._start(run).weights
-            self._network = key, create_network(run.network, weights, seed=run.seed)
+            self._network = key, create_network(run.network, weights, seed=run.network_seed)
         return self._network[1]
 
     def _before(self, run: Run) -> str | None:
@@ -234,6 +233,7 @@ class Session:
             **found.fields,
             "source": whole_source(run.source),
             "given": given,
+            "name": run.name,
             "n_train": len(splits["train"]),
             "n_val": len(splits.get("val", ())),
             "n_test": len(splits["test"]),
@@ -283,9 +283,11 @@ class Session:
 
     def _train(self, run: Run, dataset: Dataset, name: str, again: bool) -> Outcome:
         """Train above a cut; goes on where the same run was interrupted, unless ``again``."""
-        kept = self.store.folder / name / CHECKPOINT
+        kept: Path | None = self.store.folder / name / CHECKPOINT
         if again:
-            shutil.rmtree(kept, ignore_errors=True)
+            shutil.rmtree(self.store.folder / name / CHECKPOINT, ignore_errors=True)
+        if self.store.find(name) is not None:  # no command would ever go on from there
+            kept = None
         rows = functools.partial(self._rows, run)
         with self._pixels.in_use():
             drawn, start = self._drawn(run, dataset), self._start(run)
@@ -333,7 +335,12 @@ class Session:
     def _failed(self, run: Run, error: Exception) -> Result:
         text = self._failures[run.key] = in_words(error)
         result = Result(
-            run_id=failed_id(run), **asked(run), status="failed", error=text, **self._provenance()
+            run_id=failed_id(run),
+            **asked(run),
+            name=run.name,
+            status="failed",
+            error=text,
+            **self._provenance(),
         )
         self.store.save(result)
         return result

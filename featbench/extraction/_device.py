@@ -5,6 +5,8 @@ import torch
 from featbench.errors import UsageError
 from featbench.machine import keep_memory
 
+KINDS = ("cpu", "cuda", "mps")
+
 
 def choose_device(name: str = "auto") -> torch.device:
     """Return the device to compute on; the allocator is told to keep its memory.
@@ -25,6 +27,8 @@ def choose_device(name: str = "auto") -> torch.device:
         name = "cuda" if torch.cuda.is_available() else mps
     try:
         device = torch.device(name)
+        if device.type not in KINDS:
+            raise RuntimeError(f"of {', '.join(KINDS)} it is none")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]

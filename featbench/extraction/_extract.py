@@ -3,7 +3,7 @@
 import functools
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,12 +61,12 @@ def extract_layers(
     network: Network | str,
     layers: Sequence[str],
     *,
-    pooling: str | None = None,
+    pooling: str | Mapping[str, str] | None = None,
     views: int = 1,
     augment: str = NO_AUGMENTATION,
     view_seed: int = 0,
     precision: str = "float32",
-    storage: str = FLOAT32,
+    storage: str | Mapping[str, str] = FLOAT32,
     engine: str | None = None,
     batch: int | None = None,
     device: str = "auto",
@@ -85,9 +85,10 @@ def extract_layers(
         The frozen network, or the name of one (with its default weights).
     layers : sequence of str
         Of the network's ``layers``; one forward serves them all.
-    pooling : str, optional
-        ``none``, ``avg``, ``max``, ``cls`` or ``flat``; by default ``features`` are averaged over
-        positions, where there are any, and other layers kept as they are.
+    pooling : str or mapping, optional
+        ``none``, ``avg``, ``max``, ``cls`` or ``flat``, for all layers or by layer; by default
+        ``features`` are averaged over positions, where there are any, and other layers kept as
+        they are.
     views : int
         So many augmented views of each image.
     augment : str
@@ -96,9 +97,10 @@ def extract_layers(
         Another seed gives other views.
     precision : str
         ``float32``, or ``bfloat16`` for speed.
-    storage : str
-        How rows are kept: ``float32``; or ``half``: float16, and bfloat16 for a row with a number
-        that float16 cannot hold. Rows just computed are rounded as stored ones.
+    storage : str or mapping
+        How rows are kept, for all layers or by layer: ``float32``; or ``half``: float16, and
+        bfloat16 for a row with a number that float16 cannot hold. Rows just computed are rounded as
+        stored ones.
     engine : str, optional
         How to run it; by default the one its space began with, else the fastest that agrees.
     batch : int, optional
@@ -135,7 +137,7 @@ def extract_layers(
     augmentation = Augmentation(augment, view_seed)
     augmentation.check(network.preprocessing)
     names = list(dict.fromkeys(layers))
-    poolings = [pooling_for(layer, pooling) for layer in names]
+    poolings = [pooling_for(layer, _of_layer(pooling, layer)) for layer in names]
     task = Task(network, names, poolings, precision, choose_device(device), batch)
     use_index(dataset, cache)
     pictures = _by_content(dataset)
@@ -148,12 +150,12 @@ def extract_layers(
             precision=precision,
             view=augmentation.identity,
             view_seed=view_seed if augmentation else 0,
-            storage=storage,
+            storage=_of_layer(storage, layer) or FLOAT32,
         )
         shape = functools.partial(row_shape, network, layer, how)
         work.open(FeatureSpace(Path(cache), spec, shape, reporter), rows)
     missing = work.missing
-    computing = work.compute(engine, Path(cache)) if missing else 0.0
+    computing = work.compute(engine, Path(cache)) if missing else [0.0] * len(names)
     kept, skipped = _without(dataset, work.decoder.broken)
     if {"test", GIVEN} & kept.splits.keys():  # else it is a part of data whose list there is
         record_skipped(Path(cache), dataset.source, skipped)
@@ -167,7 +169,7 @@ def extract_layers(
         ),
         rows_cached=views * len(pictures) - sum(len(item.views) for item in missing),
         seconds=time.perf_counter() - began,
-        seconds_cold=computing,
+        seconds_cold=0.0,
         skipped=skipped,
         weights=network.weights,
     )
@@ -177,11 +179,16 @@ def extract_layers(
             spec=space.spec,
             splits=_splits(kept, held.rows, work.place) if held.rows is not None else {},
             row_shape=space.row_shape if views == 1 else (views, *space.row_shape),
-            seconds_cold=held.seconds + computing,
+            seconds_cold=held.seconds + spent,
             engine=(space.pin() or ("", 0))[0],
         )
-        for layer, space, held in zip(names, work.spaces, work.held, strict=True)
+        for layer, space, held, spent in zip(names, work.spaces, work.held, computing, strict=True)
     }
+
+
+def _of_layer(given: str | Mapping[str, str] | None, layer: str) -> str | None:
+    """Return what is asked of one layer; None where nothing is."""
+    return given.get(layer) if isinstance(given, Mapping) else given
 
 
 class _Work:
@@ -217,13 +224,14 @@ class _Work:
             if absent[i].any()
         ]
 
-    def compute(self, asked: str | None, cache: Path) -> float:
-        """Fill in and store the missing rows; return the seconds that took."""
-        began = time.perf_counter()
+    def compute(self, asked: str | None, cache: Path) -> list[float]:
+        """Fill in and store the missing rows; return the seconds of each layer's pass."""
+        seconds = [0.0] * len(self.spaces)
         by_pin: dict[tuple[str, int] | None, list[int]] = defaultdict(list)
         for number, space in enumerate(self.spaces):
             by_pin[space.pin()].append(number)
         for pinned, numbers in by_pin.items():  # one, unless layers began with different engines
+            began = time.perf_counter()
             part = _Work(
                 replace(
                     self._task,
@@ -239,7 +247,9 @@ class _Work:
             part.held = [self.held[i] for i in numbers]
             if items := part.missing:
                 part.run(items, pinned, asked, cache)
-        return time.perf_counter() - began
+                for number in numbers:
+                    seconds[number] = time.perf_counter() - began
+        return seconds
 
     def run(
         self, items: list[Item], pinned: tuple[str, int] | None, asked: str | None, cache: Path

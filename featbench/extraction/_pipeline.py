@@ -101,11 +101,15 @@ class Decoder:
         views = self._augmentation(pictures, contents, item.views, size)
         return [((item.content, view), one) for view, one in zip(item.views, views, strict=True)]
 
+    def picture(self, item: Item) -> Image.Image | None:
+        """Return one picture; None, with the reason in ``broken``, where it cannot be had."""
+        return self._image(item, self._read(item))
+
     def resized(self, items: Sequence[Item]) -> Iterator[tuple[str, Pixels]]:
         """Yield content and pixels (height, width, channels) of pictures before any crop."""
 
         def work(few: Sequence[Item]) -> list[tuple[str, Pixels]]:
-            images = [(item.content, self._image(item, self._read(item))) for item in few]
+            images = [(item.content, self.picture(item)) for item in few]
             return [(name, self._preprocessing.resized(one)) for name, one in images if one]
 
         few = [items[i : i + _TOGETHER] for i in range(0, len(items), _TOGETHER)]

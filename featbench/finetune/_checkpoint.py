@@ -188,6 +188,11 @@ class Checkpoint:
     folder: Path
     key: str
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to go on from."""
+        return (self.folder / FILE).exists()
+
     def inner(self, name: str) -> "Checkpoint":
         """Return where to keep a training that follows from this one."""
         return Checkpoint(
@@ -303,5 +308,9 @@ class Keeper:
     ) -> None:  # fmt: skip
         if self._checkpoint is not None and isinstance(error, DivergedError):
             self._checkpoint.remove()
-        elif error is not None and self._held is not None:
+            return
+        if error is not None and self._held is not None:
             self._write(*self._held)
+        if error is not None and self._checkpoint is not None and self._checkpoint.exists:
+            self._reporter.say(f"{self._checkpoint.folder}: keeps the training up to here; the "
+                               "same again goes on from there")  # fmt: skip

@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from featbench.datasets import Dataset, Split, with_validation
+from featbench.datasets import Dataset, Split
 from featbench.errors import UsageError
 from featbench.extraction import choose_device
 from featbench.finetune._checkpoint import Checkpoint
+from featbench.finetune._held_out import hold_out
 from featbench.finetune._history import Listener
-from featbench.finetune._last_layers import LinearHead, go_on_from, put_last_layers, start_from
+from featbench.finetune._last_layers import WarmStart, go_on_from, put_last_layers, start_from
 from featbench.finetune._objective import Objective, class_weights
 from featbench.finetune._rates import parameter_groups
-from featbench.finetune._refit import first_epochs
+from featbench.finetune._refit import first_epochs, training_anew
 from featbench.finetune._schedule import Schedule
 from featbench.finetune._supply import Supply
 from featbench.finetune._trainer import Trainer
@@ -44,26 +45,32 @@ class FineTuneClassifier(BaseEstimator):
 schedule, warmup_epochs, step_epochs, step_factor, label_smoothing, clip_norm, amp, patience, \
 class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, normalise
         As in ``Schedule``.
-    warm_start : fitted linear head, optional
+    warm_start : fitted linear head or callable, optional
         Start the classifier from it (LP-FT, Kumar et al. 2022): the first labels are its own, and
-        with cross-entropy the first probabilities too.
+        with cross-entropy the first probabilities too. A callable returns such a head; it is called
+        when ``cache`` has the features that a head is fitted on, got in one pass with the values at
+        the cut where both are missing.
     init_from : GivenWeights, optional
         In place of ``weights``, go on from these, classifier included (staged training): hidden
         layers and the number of classes must be the same.
     checkpoint : path, optional
         A folder of its own for this training's state at the end of epochs (every ten seconds at
         most, and when interrupted): with the same settings and data, ``fit`` goes on from there,
-        to the same end. It stays until somebody removes it.
+        to the same end. It stays until somebody removes it, but for that of a training that
+        diverged.
     seed : int
         Seeds fresh weights, dropout and the order of the images: two runs on a CPU with one cache
         and as many threads are identical to the byte.
+    init_seed : int, optional
+        Of fresh weights, in place of ``seed``: so several seeds begin with the same network.
     split_seed : int
         Decides the validation images where the data set has none of its own.
     precision : str
         Of the frozen part's forward: ``float32``, or ``bfloat16`` for speed.
     activation_budget : int, optional
         Bytes that values at the cut may take, in memory and on disk; by default half of what is
-        free. Over it the frozen part is run on every batch of every epoch.
+        free. Over it the frozen part is run on every batch of every epoch. Decoded pictures, where
+        pixels are trained on, may take as much memory; over it they are decoded for every batch.
     cache : path
         The feature store; the frozen part runs once for each image.
     device : str
@@ -145,10 +152,11 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
         views: int = 4,
         copies: str | Sequence[str] = (),
         normalise: str = "weights",
-        warm_start: LinearHead | None = None,
+        warm_start: WarmStart | None = None,
         init_from: GivenWeights | None = None,
         checkpoint: str | Path | None = None,
         seed: int = 0,
+        init_seed: int | None = None,
         split_seed: int = 0,
         precision: str = "float32",
         activation_budget: int | None = None,
@@ -192,6 +200,7 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
         self.init_from = init_from
         self.checkpoint = checkpoint
         self.seed = seed
+        self.init_seed = init_seed
         self.split_seed = split_seed
         self.precision = precision
         self.activation_budget = activation_budget
@@ -225,11 +234,12 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
         outputs = self.outputs_ = schedule.outputs(classes)
         keep_memory()
         if schedule.needs_validation:
-            dataset = with_validation(dataset, split_seed=self.split_seed)
+            dataset = hold_out(dataset, self.split_seed, self.reporter)
         device = choose_device(self.device)
         weights = self.weights if self.init_from is None else self.init_from
-        self.network_ = create_network(self.network, weights, outputs, self.seed)
-        put_last_layers(self.network_, schedule, self.seed)
+        fresh = self.seed if self.init_seed is None else self.init_seed
+        self.network_ = create_network(self.network, weights, outputs, fresh)
+        put_last_layers(self.network_, schedule, fresh)
         if self.init_from is not None:
             go_on_from(self.init_from, self.network_)
         self.at_ = self.network_.place_of(self.blocks)
@@ -239,7 +249,10 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
             self.network_, self.at_, self.activation_budget, self.precision, str(self.cache),
             self.device, self.strict, self.reporter,
         )  # fmt: skip
-        self.inputs_ = self._supply.for_training(dataset, schedule, self.seed)
+        fits_later = self.warm_start is not None and callable(self.warm_start)
+        self.inputs_ = self._supply.for_training(
+            dataset, schedule, self.seed, with_features=fits_later
+        )
         _check_enough(self.inputs_.dataset, schedule.needs_validation)
         if self.warm_start is not None:
             start_from(self.warm_start, self.network_)
@@ -260,7 +273,8 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
             suffix.load_state_dict(began)
             again = first_epochs(schedule, self.best_epoch_)
             kept = None if checkpoint is None else checkpoint.inner(f"refit-{again.epochs}")
-            self._train(suffix, groups, again, device, kept)
+            with training_anew(checkpoint):
+                self._train(suffix, groups, again, device, kept)
         self.copies_ = len(schedule.copies) * len(self.inputs_.dataset.train)
         self.network_.forget_sha256()  # rows of a trained network are no longer the old one's
         return self

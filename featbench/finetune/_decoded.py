@@ -19,8 +19,10 @@ class Decoded:
 
     Parameters
     ----------
-    pixels : Tensor or list of ndarray
-        All that could be decoded.
+    pixels : Tensor, list of ndarray, or None
+        All that could be decoded; None where they were looked at and not kept.
+    count : int
+        How many those are.
     broken : dict of str to str
         Why the others could not, by content.
     seconds : float
@@ -30,6 +32,7 @@ class Decoded:
     """
 
     pixels: Any
+    count: int
     broken: dict[str, str]
     seconds: float
     nbytes: int
@@ -61,16 +64,22 @@ class DecodedSplits:
         """Return what is kept under a name, or make it and keep it while memory allows."""
         found = self._kept.pop(name, None) or make()
         self._kept[name] = found  # the last one now
-        while len(self._kept) > _MOST or self._size > (free_memory() + self._size) // 2:
+        while len(self._kept) > _MOST or self.size > (free_memory() + self.size) // 2:
             del self._kept[next(iter(self._kept))]
         return found
 
     @property
-    def _size(self) -> int:
+    def size(self) -> int:
+        """Bytes that are kept."""
         return sum(one.nbytes for one in self._kept.values())
 
 
 _in_use: list[DecodedSplits] = []
+
+
+def bytes_kept() -> int:
+    """Return how many bytes somebody keeps, and would give up for others."""
+    return _in_use[-1].size if _in_use else 0
 
 
 def decoded_once(

@@ -1,7 +1,7 @@
 """A network's last layers: hidden ones and dropout before the classifier, and its warm start."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +23,10 @@ class LinearHead(Protocol):
 
     def linear_layer(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return weights (n_classes, d) and biases (n_classes,) on raw features."""
+
+
+WarmStart = LinearHead | Callable[[], LinearHead]
+"""A fitted head, or what fits one when it is called."""
 
 
 def put_last_layers(network: Network, schedule: Schedule, seed: int) -> None:
@@ -82,13 +86,13 @@ def _layer_like(layer: nn.Linear | nn.Conv2d, width: int, size: int) -> nn.Linea
     return nn.Linear(width, size) if isinstance(layer, nn.Linear) else nn.Conv2d(width, size, 1)
 
 
-def start_from(head: LinearHead, network: Network) -> None:
+def start_from(head: WarmStart, network: Network) -> None:
     """Copy a linear head into the network's classifier; classes it never saw get no chance.
 
     Parameters
     ----------
-    head : fitted linear head
-        On the network's features; its labels are indices of classes.
+    head : fitted linear head, or callable
+        On the network's features; its labels are indices of classes. Or what returns such a head.
     network : Network
         Is changed; with a single output it gets the difference of the two scores.
 
@@ -97,6 +101,7 @@ def start_from(head: LinearHead, network: Network) -> None:
     UsageError
         When the head is not linear, or on other features.
     """
+    head = head() if callable(head) else head
     weight, bias = head.linear_layer()
     layer = classifier_of(network)
     if layer.bias is None or weight.shape[1] != width_of(layer):
@@ -107,11 +112,13 @@ def start_from(head: LinearHead, network: Network) -> None:
     seen = torch.as_tensor(head.classes_, dtype=torch.int64)
     if len(layer.weight) == 1:
         weight, bias, seen = weight[1:] - weight[:1], bias[1:] - bias[:1], torch.tensor([0])
+    weights = torch.zeros(layer.weight.shape, device="cpu")  # the layer may be on another device
+    biases = torch.full(layer.bias.shape, float(bias.min()) + _NO_CHANCE, device="cpu")
+    weights[seen] = torch.from_numpy(weight).float().reshape(-1, *layer.weight.shape[1:])
+    biases[seen] = torch.from_numpy(bias).float()
     with torch.no_grad():
-        layer.weight.zero_()
-        layer.bias.fill_(float(bias.min()) + _NO_CHANCE)
-        layer.weight[seen] = torch.from_numpy(weight).float().reshape(-1, *layer.weight.shape[1:])
-        layer.bias[seen] = torch.from_numpy(bias).float()
+        layer.weight.copy_(weights)
+        layer.bias.copy_(biases)
 
 
 def go_on_from(weights: GivenWeights, network: Network) -> None:

@@ -63,6 +63,7 @@ class Schedule(Course):
     views : int
         Where something is frozen below the cut: so many views of each training image are run
         through it once, and epoch e sees view e mod ``views``; 0 runs a new view every epoch.
+        Without ``augment`` there are no views, and any number is the default.
     copies : str or sequence of str
         Beside each training image one copy an entry, by exact amounts: ``rotate:10,rotate:20``.
         ``augment`` is applied to copies too.
@@ -111,6 +112,8 @@ class Schedule(Course):
             raise UsageError("refit=True goes with select=val_loss or val_accuracy: with select="
                              "last nothing is held out")  # fmt: skip
         object.__setattr__(self, "augment", Augmentation(self.augment).recipe)  # one spelling
+        if self.augment == NO_AUGMENTATION:  # it changes nothing, so it makes no other run
+            object.__setattr__(self, "views", Schedule.views)
         object.__setattr__(self, "copies", parse_copies(self.copies))
         object.__setattr__(self, "hidden", tuple(self.hidden))  # a recipe gives a list
         if isinstance(weights := self.class_weight, Mapping):  # one spelling, so one run id

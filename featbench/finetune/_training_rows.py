@@ -75,6 +75,22 @@ class Wanted:
         return len(self.recipes) - 1 if plain else self.views * len(self.recipes)
 
 
+class ManyPictures(Protocol):
+    """Pictures that views can be cut from."""
+
+    contents: tuple[str, ...]
+    preprocessing: Preprocessing
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    def resized(self, rows: Sequence[int]) -> list[NDArray[np.uint8]]:
+        """Return these rows' pixels before the crop."""
+
+    def __add__(self, other: Any) -> Self:
+        """Return both's pictures, these first."""
+
+
 class Pictures:
     """Resized pictures in memory, each of a size of its own, that can be cropped in many ways.
 
@@ -99,6 +115,10 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def resized(self, rows: Sequence[int]) -> list[NDArray[np.uint8]]:
+        """Return these rows' pixels before the crop."""
+        return [self.pixels[row] for row in rows]
+
     def __add__(self, other: Self) -> "Pictures":
         pixels, contents = self.pixels + other.pixels, self.contents + other.contents
         return Pictures(pixels, contents, self.preprocessing)
@@ -115,7 +135,7 @@ class FreshViews:
 
     Parameters
     ----------
-    pictures : Pictures
+    pictures : Pictures or Undecoded
         The training images.
     recipes : sequence of str
         What is done to an image, and to each copy.
@@ -126,7 +146,7 @@ class FreshViews:
     """
 
     def __init__(
-        self, pictures: Pictures, recipes: Sequence[str], seed: int, threads: int = 1
+        self, pictures: "ManyPictures", recipes: Sequence[str], seed: int, threads: int = 1
     ) -> None:
         self._pictures, self._threads = pictures, threads
         self._ways = [Augmentation(recipe, seed) for recipe in recipes]
@@ -156,7 +176,7 @@ class FreshViews:
             places = np.flatnonzero(ways == number)
             chosen = images[places].tolist()
             views[places] = self._ways[number](
-                [self._pictures.pixels[i] for i in chosen],
+                self._pictures.resized(chosen),
                 [self._pictures.contents[i] for i in chosen],
                 [view] * len(chosen),
                 (height, width),
@@ -185,6 +205,11 @@ class KeptViews:
 
     def __len__(self) -> int:
         return sum(map(len, self._ways))
+
+    @property
+    def ways(self) -> tuple[torch.Tensor, ...]:
+        """The values, of the images and of each copy."""
+        return tuple(self._ways)
 
     def __add__(self, other: Self) -> "KeptViews":
         return KeptViews([torch.cat(both) for both in zip(self._ways, other._ways, strict=True)])

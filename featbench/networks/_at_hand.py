@@ -21,6 +21,7 @@ def is_at_hand(name: str, weights: str) -> bool:
         return True
     if name.startswith(PREFIX):
         return False
+    name = name.partition(":")[0]
     if name not in models.list_models(module=models):
         return True  # our own: bundled, installed with pip, or random
     enum = models.get_model_weights(name)

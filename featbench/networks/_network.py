@@ -14,7 +14,8 @@ from featbench.errors import UsageError, did_you_mean
 from featbench.networks._blocks import Block, find_blocks
 from featbench.networks._final_layer import find_classifier, replace_classifier
 from featbench.networks._registry import NETWORKS, Builder, Built
-from featbench.networks._small import spell
+from featbench.networks._sized import at_size
+from featbench.networks._small import is_small, spell
 from featbench.networks._trace import FEATURES, PIXELS, Trace, trace, weight_count
 from featbench.networks._weights import (
     RUN,
@@ -223,7 +224,8 @@ class Network:
             return named[blocks]
         raise UsageError(
             f"blocks={blocks}: {self.name} has no such block"
-            f"{did_you_mean(blocks, named)} Blocks: {', '.join(named)}, or 0, 1, …, all"
+            f"{did_you_mean(blocks, [*named, 'all'])} Blocks: {', '.join(named)}; or 0 (the "
+            "classifier alone), 1, …, all"
         )
 
     def first_trained(self, blocks: int | str) -> str:
@@ -286,10 +288,11 @@ def check_network(name: str) -> str:
         As in ``create_network``.
     """
     name = spell(name)
-    if name.startswith(PREFIX):
-        check_timm(name)
+    base = name.partition(":")[0]
+    if base.startswith(PREFIX):
+        check_timm(base)
     else:
-        NETWORKS[name.partition(":")[0]]
+        NETWORKS[base]
     return name
 
 
@@ -307,7 +310,8 @@ def create_network(
     name : str
         A torchvision classifier, ``efficientnet_lite0`` (weights install with pip), one of our
         own small networks (options may follow: ``lenet5:batch_norm=true:dropout=0.2``), or
-        ``timm/NAME``; ``featbench networks`` lists them.
+        ``timm/NAME``; ``featbench networks`` lists them. Of pretrained ones the picture's size may
+        be another: ``mobilenet_v2:size=64:resize=72``.
     weights : str or GivenWeights
         ``default``, ``random``, a name that the source knows, or a .safetensors or .pth file; or
         what ``find_weights`` returns for ``run:ID``: all but the classifier is loaded.
@@ -316,7 +320,7 @@ def create_network(
     seed : int
         Seeds random weights and a fresh classifier; the caller's random state is left alone.
     **options
-        Of our own small networks: ``create_network("fcnet", hidden=(200, 100), size=32)``. The
+        In place of those in the name: ``create_network("fcnet", hidden=(200, 100), size=32)``. The
         network's ``name`` has them in it, and gives the same network again.
 
     Returns
@@ -332,7 +336,7 @@ def create_network(
         When weights are neither on this machine nor to be downloaded.
     """
     name = spell(name, **options)
-    builder = build_timm if name.startswith(PREFIX) else NETWORKS[name.partition(":")[0]]
+    builder = _builder(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built = _built(builder, name, weights)
@@ -340,6 +344,12 @@ def create_network(
             torch.manual_seed(seed)
             replace_classifier(built.module, classes)
     return Network(name, built)
+
+
+def _builder(name: str) -> Builder:
+    base = name.partition(":")[0]
+    builder = build_timm if base.startswith(PREFIX) else NETWORKS[base]
+    return builder if name == base or is_small(name) else at_size(builder, name)
 
 
 def _built(builder: Builder, name: str, weights: str | GivenWeights) -> Built:

@@ -2,7 +2,8 @@
 
 Options are part of the name (``fcnet:hidden=200,100:size=32``), so whatever a name identifies (a
 feature space, a run, a saved model) tells two networks apart. The name has one spelling: options
-in alphabetical order, defaults left out.
+in alphabetical order, defaults left out. Networks with pretrained weights have two, ``size`` and
+``resize`` (``mobilenet_v2:resize=72:size=64``): see ``_sized.py``.
 """
 
 import inspect
@@ -23,6 +24,7 @@ _LARGEST = 65_536
 _DEEPEST = 16
 
 _SMALL: dict[str, dict[str, Any]] = {}  # names to their options' defaults
+_PRETRAINED = {"resize": 0, "size": 0}  # 0: what the weights were trained with
 
 
 def small_networks() -> tuple[str, ...]:
@@ -62,7 +64,7 @@ def register_small(name: str) -> Callable[[Callable[..., Built]], Callable[..., 
                 raise UsageError(
                     f"--weights {weights}: {asked} has no pretrained weights; use random, or a file"
                 )
-            options = _options_in(asked)
+            options = options_in(asked)
             if options:
                 with torch.device("meta"):
                     count = weight_count(build(**options).module)
@@ -98,8 +100,8 @@ def spell(name: str, /, **options: Any) -> str:
     base = name.partition(":")[0]
     if base == name and not options:
         return name
-    chosen = _options_in(name) | _checked(base, options)
-    defaults = _SMALL[base]
+    chosen = options_in(name) | _checked(base, options)
+    defaults = _defaults(base)
     return ":".join(
         [base, *(f"{k}={_text(v)}" for k, v in sorted(chosen.items()) if v != defaults[k])]
     )
@@ -110,7 +112,12 @@ def in_line(**layers: nn.Module | None) -> nn.Sequential:
     return nn.Sequential(OrderedDict((n, m) for n, m in layers.items() if m is not None))
 
 
-def _options_in(name: str) -> dict[str, Any]:
+def _defaults(base: str) -> dict[str, Any]:
+    return _SMALL[base] if base in small_networks() else _PRETRAINED
+
+
+def options_in(name: str) -> dict[str, Any]:
+    """Return the options in a network's name, checked; raises UsageError as ``spell``."""
     base, *texts = name.split(":")
     pairs = [text.partition("=") for text in texts]
     for option, equals, _ in pairs:
@@ -123,11 +130,9 @@ def _checked(base: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return options of the types that their defaults have."""
     if not options:
         return {}
-    if base not in small_networks():
-        if "/" not in base:
-            NETWORKS[base]  # says which names there are
-        raise UsageError(f"network {base} has no options; only {', '.join(small_networks())} have")
-    defaults = _SMALL[base]
+    if "/" not in base:
+        NETWORKS[base]  # says which names there are
+    defaults = _defaults(base)
     checked = {}
     for option, value in options.items():
         if option not in defaults:

@@ -210,5 +210,6 @@ def _count_nonzero(values: torch.Tensor) -> int:
     """
     if values.ndim > 1 and values[0].numel() < 2**24 and values.dtype == torch.float32:
         ones = torch.ne(values, 0, out=torch.empty_like(values))
-        return int(ones.sum(dim=tuple(range(1, values.ndim))).double().sum())
+        each = ones.sum(dim=tuple(range(1, values.ndim)))
+        return int(each.cpu().double().sum())  # not every device has double precision
     return int(torch.count_nonzero(values))

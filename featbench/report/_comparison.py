@@ -9,7 +9,7 @@ from featbench.experiments import Result, ResultStore, load_predictions
 from featbench.statistics import Comparison, Method, MethodRun, compare
 
 _SAME = ("fingerprint", "network", "weights", "cut", "method", "selection", "split_seed",
-         "n_per_class", "precision", "approximate", "sample", "layer")  # fmt: skip
+         "n_per_class", "precision", "approximate", "sample", "layer", "init_seed")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,89 @@ def test_settings_of_a_published_figure_may_be_in_any_order(tmp_path: Path) -> N
     assert [r.published is not None for r in load_recipe(written(tmp_path, text)).runs] == [True]
 
 
+SETS = """
+data = "photos.zip"
+
+[[run]]
+name = "first"
+network = ["vgg16:size=64", "resnet50", "cnn"]
+weights = ["IMAGENET1K_V1", "random"]
+blocks = 1
+
+[[run]]
+name = "other"
+data = ["cifar10.zip:classes=cat,dog", "digits:test=0.3"]
+network = "resnet50"
+head = "logreg"
+set.logreg = { C = 0.1 }
+
+[preset.quick]
+train.epochs = 3
+
+[preset.quick.named]
+first.train = { epochs = 2, lr = 0.1 }
+other.set.logreg = { C = 7.0 }
+
+[preset.alone]
+limit = 9
+
+[[preset.alone.run]]
+network = "fcnet"
+blocks = "all"
+"""
+
+
+def test_data_given_plainly_stand_in_for_the_recipes_own(tmp_path: Path) -> None:
+    path = written(tmp_path, SETS)
+    own = ["cifar10.zip:classes=cat,dog", "digits:test=0.3"]
+    assert [r.data for r in load_recipe(path, data="mine").runs if r.head] == own
+    assert {r.data for r in load_recipe(path, data="mine").runs if not r.head} == {"mine"}
+    data = ["a=b.zip", "cifar10.zip=d/c.zip", "digits=mnist:test=0.5"]
+    runs = load_recipe(path, data=data).runs
+    assert {r.data for r in runs if not r.head} == {"a=b.zip"}
+    assert [r.data for r in runs if r.head] == ["d/c.zip:classes=cat,dog", "mnist:test=0.5"]
+    with pytest.raises(UsageError, match="given twice, a and b; give one"):
+        load_recipe(path, data=["a", "b"])
+    with pytest.raises(UsageError, match="b stands in for digits already"):
+        load_recipe(path, data=["digits=b", "digits=c"])
+    only = written(tmp_path, BARE + 'data = "faces"\n')
+    with pytest.raises(UsageError, match=r"every run names its own data; .* --data faces=mine"):
+        load_recipe(only, data="mine")
+
+
+def test_a_backbone_stands_in_for_one_network_or_all_with_its_own_weights(tmp_path: Path) -> None:
+    def made(backbone: str | list[str]) -> set[tuple[str, str]]:
+        runs = load_recipe(written(tmp_path, SETS), backbone=backbone).runs
+        return {(r.network, r.weights) for r in runs if r.name == "first"}
+
+    small = {("cnn", "IMAGENET1K_V1"), ("cnn", "random")}
+    assert made("resnet18") == {
+        ("resnet18:size=64", "default"), ("resnet18:size=64", "random"),
+        ("resnet18", "default"), ("resnet18", "random"), *small,
+    }  # fmt: skip
+    assert made(["vgg16=vgg11:size=32"]) == {
+        ("vgg11:size=32", "default"), ("vgg11:size=32", "random"),
+        ("resnet50", "IMAGENET1K_V1"), ("resnet50", "random"), *small,
+    }  # fmt: skip
+
+
+def test_a_preset_changes_the_run_of_a_name_or_has_runs_of_its_own(tmp_path: Path) -> None:
+    path = written(tmp_path, SETS)
+    quick = load_recipe(path, preset="quick").runs
+    assert {(r.settings["epochs"], r.settings["lr"]) for r in quick if not r.head} == {(2, 0.1)}
+    assert {r.settings["C"] for r in quick if r.head} == {7.0}
+    alone = load_recipe(path, preset="alone").runs
+    assert [(r.network, r.limit, r.recipe) for r in alone] == [("fcnet", 9, "study:alone")]
+
+
+def test_runs_of_several_seeds_begin_with_one_network(tmp_path: Path) -> None:
+    text = '[[run]]\nnetwork="lenet5"\nblocks="all"\ninit_seed=0\nseeds=[0,1]\nname="twice"\n'
+    runs = load_recipe(written(tmp_path, text)).runs
+    assert [(r.seed, r.init_seed, r.network_seed, r.name) for r in runs] == [
+        (0, 0, 0, "twice"), (1, 0, 0, "twice"),
+    ]  # fmt: skip
+
+
 def test_published_figures_find_their_runs(tmp_path: Path) -> None:
     runs = load_recipe(written(tmp_path, GOOD)).runs
     assert {r.method for r in runs if r.published} == {"svm-poly"}
@@ -212,6 +295,11 @@ def test_published_figures_find_their_runs(tmp_path: Path) -> None:
         (BARE + "[preset.q]\ntrain.epoch=3", "unknown key preset.q.train.epoch; .*'epochs'"),
         (BARE + "[preset.q]\nset.mlp.hiden=[1]", "unknown key preset.q.set.mlp.hiden; .*'hidden'"),
         (BARE + "[preset.q]\nset.mpl.hidden=[1]", "unknown key preset.q.set.mpl; .*'mlp'"),
+        (SETS.replace("first.train", "frist.train"), "preset.quick.named.frist; .*'first'"),
+        (SETS.replace("lr = 0.1 }", "lrr = 0.1 }"), "preset.quick.named.first.train.lrr; .*'lr'"),
+        (SETS.replace("other.set", "other.sett"), "preset.quick.named.other.sett; .*'set'"),
+        (SETS + "blokcs = 1", r"preset.alone.run\[0\].blokcs; .*'blocks'"),
+        (BARE + "init_seed = 1", "init_seed goes with blocks"),
         (
             BARE + "[[published]]\nmatch={netwrk='x'}\ntest_accuracy=0.5\nsource='s'",
             r"unknown key published\[0\].match.netwrk; .*'network'",

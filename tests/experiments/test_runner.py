@@ -18,7 +18,7 @@ from featbench.experiments import Result, Run, Session, carry_out
 from featbench.experiments._features_in_hand import LOG
 from featbench.experiments._order import in_working_order
 from featbench.experiments._workers import chained
-from featbench.finetune import _inputs
+from featbench.finetune import _pixels
 
 TIMES = {
     "extract_seconds", "extract_seconds_cold", "fit_seconds", "predict_seconds", "finished",
@@ -112,7 +112,7 @@ def test_pictures_are_decoded_once_for_runs_that_train_from_pixels(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[str] = []
-    plain, resized = _inputs._decode_all, _inputs._resize_all
+    plain, resized = _pixels._decode_all, _pixels._resize_all
 
     def counted(split: Any, network: Any, label: str, reporter: Any) -> Any:
         decoded.append(label)
@@ -122,8 +122,8 @@ def test_pictures_are_decoded_once_for_runs_that_train_from_pixels(
         decoded.append(f"{label} for views")
         return resized(split, network, label, reporter)
 
-    monkeypatch.setattr(_inputs, "_decode_all", counted)
-    monkeypatch.setattr(_inputs, "_resize_all", counted_too)
+    monkeypatch.setattr(_pixels, "_decode_all", counted)
+    monkeypatch.setattr(_pixels, "_resize_all", counted_too)
     settings = {"epochs": 1, "select": "last"}
     run = Run(str(photos), "lenet5", "random", blocks="all", settings=settings)
     here = session(tmp_path)
@@ -151,7 +151,7 @@ def test_pictures_are_not_kept_where_memory_is_short(
     here = session(tmp_path)
     run = Run(str(photos), "lenet5", "random", blocks="all", settings={"epochs": 1})
     here.run(run)
-    assert here._pixels._size <= 1000
+    assert here._pixels.size <= 1000
 
 
 @pytest.mark.slow

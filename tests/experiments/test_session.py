@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
+from featbench.datasets import load_dataset
 from featbench.errors import FeatbenchError, UsageError
 from featbench.experiments import (
     Predictions,
@@ -23,7 +24,9 @@ from featbench.experiments import (
 )
 from featbench.experiments._outcome import images_per_second
 from featbench.experiments._run import run_id
-from featbench.finetune import Schedule
+from featbench.extraction import _extract, extract_layers
+from featbench.finetune import Schedule, storage_at
+from featbench.networks import create_network
 
 
 def session(tmp_path: Path) -> Session:
@@ -98,8 +101,8 @@ def test_no_two_training_settings_share_a_run_id(photos: Path) -> None:
         {"step_factor": 0.5}, {"weight_decay": 0.1}, {"dropout": 0.1}, {"label_smoothing": 0.1},
         {"clip_norm": 1.0}, {"amp": True}, {"class_weight": "balanced"}, {"loss": "mse"},
         {"binary": "sigmoid"}, {"hidden": [8]}, {"select": "val_accuracy"}, {"patience": 2},
-        {"epochs": 3}, {"batch": 4}, {"refit": True}, {"augment": "flip"}, {"views": 2},
-        {"copies": "flip"}, {"normalise": "data"},
+        {"epochs": 3}, {"batch": 4}, {"refit": True}, {"augment": "flip"},
+        {"augment": "flip", "views": 2}, {"copies": "flip"}, {"normalise": "data"},
     ]  # fmt: skip
     assert {key for one in others for key in one} == set(vars(Schedule()))
     runs = [Run(str(photos), "lenet5", blocks=1, settings=one) for one in others]
@@ -111,6 +114,8 @@ def test_no_two_training_settings_share_a_run_id(photos: Path) -> None:
     names = {run_id({"settings": run.settle_settings()[0]}, "") for run in runs}
     assert len(names) == len(others) + len(warm)
     assert len({json.dumps(run.asked_settings) for run in runs}) == len(runs)
+    unseen = Run(str(photos), "lenet5", blocks=1, settings={"views": 2})  # of nothing to view
+    assert unseen.settle_settings() == runs[0].settle_settings()
 
 
 def test_times_are_of_the_run_and_its_warm_start(photos: Path, tmp_path: Path) -> None:
@@ -122,7 +127,61 @@ def test_times_are_of_the_run_and_its_warm_start(photos: Path, tmp_path: Path) -
     assert history is not None
     assert result.fit_seconds >= history["seconds"].sum()
     assert result.fit_seconds + result.extract_seconds + result.predict_seconds <= whole
-    assert result.rows_computed == 2 * 48  # the features for the head, the values at the cut
+    assert (result.rows_computed, result.rows_cached) == (48, 0)  # one pass for both
+
+
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Return a list that gets the layers of every engine that is started."""
+    seen: list[list[str]] = []
+    start = _extract.start_engine
+
+    def started(task: Any, *arguments: Any, **options: Any) -> Any:
+        seen.append(list(task.layers))
+        return start(task, *arguments, **options)
+
+    monkeypatch.setattr(_extract, "start_engine", started)
+    return seen
+
+
+@pytest.mark.parametrize(("blocks", "layers"), [(1, ["fc1", "features"]), (0, ["features"])])
+def test_a_warm_starts_features_and_the_values_at_the_cut_are_of_one_pass(
+    blocks: int, layers: list[str], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = passes(monkeypatch)
+    run = Run(str(photos), "lenet5", blocks=blocks, warm_start="logreg", settings={"epochs": 1})
+    first = session(tmp_path).run(run)
+    assert len(seen) == 1
+    assert len(seen[0]) == len(layers)
+    assert seen[0][-1] == "features"
+    assert (first.rows_computed, first.rows_cached) == (48, 0)
+    assert 0 < first.extract_seconds_cold <= first.extract_seconds
+    again = session(tmp_path).run(run, again=True)
+    assert len(seen) == 1
+    assert (again.rows_computed, again.rows_cached) == (0, 48)
+    assert again.test_log_loss == first.test_log_loss
+    head = session(tmp_path).run(Run(str(photos), "lenet5", head="logreg"))
+    assert head.rows_computed == 0  # the very rows that heads ask for
+    network = create_network("lenet5")
+    at = network.place_of(blocks)
+    parts = extract_layers(
+        load_dataset(str(photos)), network, ["features", at], cache=tmp_path / "cache",
+        pooling={"features": "avg"}, storage={at: storage_at(at)},
+    )  # fmt: skip
+    assert again.extract_seconds_cold == max(part.seconds_cold for part in parts.values())
+    apart = Session(cache=tmp_path / "c", results=tmp_path / "r", activation_budget=1).run(run)
+    assert (apart.prefix, apart.rows_computed) == ("plain", 48)
+
+
+def test_where_heads_had_the_features_only_the_values_at_the_cut_are_computed(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = passes(monkeypatch)
+    here = session(tmp_path)
+    here.run(Run(str(photos), "lenet5", head="logreg"))
+    run = Run(str(photos), "lenet5", blocks=1, warm_start="logreg", settings={"epochs": 1})
+    result = here.run(run)
+    assert seen == [["features"], [seen[1][0]]]
+    assert result.rows_computed == 48
 
 
 def test_a_seed_is_another_network_where_weights_are_random(photos: Path, tmp_path: Path) -> None:

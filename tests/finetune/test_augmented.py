@@ -1,5 +1,6 @@
 """Training sees new views, kept views and copies; validation and test see images as they are."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from featbench.augmentation import Augmentation
 from featbench.datasets import Dataset, Split, load_dataset
 from featbench.errors import UsageError
 from featbench.extraction import extract
-from featbench.finetune import FineTuneClassifier, Schedule
+from featbench.finetune import FineTuneClassifier, Schedule, _supply
 from featbench.finetune._normalise import normalised_as, normalised_by
 from featbench.finetune._training_rows import FreshViews, KeptViews, Pictures
 from featbench.networks import Preprocessing, create_network
@@ -181,6 +182,28 @@ class TestNormalise:
             values = steps.normalise(torch.from_numpy((pixels * 255).round().astype(np.uint8)))
             assert values.mean().abs() < 1e-4
 
+    @pytest.mark.parametrize("blocks", [1, "all"])
+    def test_the_time_to_know_them_counts_with_decoding(
+        self, blocks: int | str, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock, ahead = time.perf_counter, [0.0]
+        monkeypatch.setattr(time, "perf_counter", lambda: clock() + ahead[0])
+
+        def slow(*arguments: Any) -> Preprocessing:
+            ahead[0] += 1000
+            return normalised_by(*arguments)
+
+        monkeypatch.setattr(_supply, "normalised_by", slow)
+        for number in (1, 2):
+            began = time.perf_counter()
+            model = tune(data, tmp_path, blocks=blocks, normalise="data", epochs=1)
+            costs = model.inputs_.costs
+            whole = time.perf_counter() - began
+            assert 1000 <= costs["extract_seconds"] <= whole
+            assert 1000 <= costs["extract_seconds_cold"] < 2000
+            assert model.inputs_.seconds_each < 100  # no prediction needs them anew
+            assert ahead[0] == 1000 * number
+
     def test_named_ones(self) -> None:
         steps = create_network("resnet18", "random").preprocessing
         half = normalised_as("half", steps)
@@ -210,6 +233,12 @@ def test_views_count_in_the_budget(data: Dataset, tmp_path: Path) -> None:
     options = {"blocks": 0, "activation_budget": each * (72 + 2 * 36)}
     assert tune(data, tmp_path, augment=RECIPE, views=2, **options).inputs_.prefix == "cached"
     assert tune(data, tmp_path, augment=RECIPE, views=3, **options).inputs_.prefix == "plain"
+
+
+def test_without_augmentation_any_number_of_views_is_the_default() -> None:
+    assert Schedule(views=8) == Schedule(views=0, copies=()) == Schedule()
+    assert Schedule(views=8, copies="rotate:10") == Schedule(copies="rotate:10")
+    assert Schedule(views=8, augment="flip") != Schedule(augment="flip")
 
 
 @pytest.mark.parametrize(

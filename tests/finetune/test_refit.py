@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from featbench.datasets import Dataset, load_dataset
-from featbench.errors import UsageError
+from featbench.errors import FeatbenchError, UsageError
 from featbench.extraction import extract
 from featbench.finetune import FineTuneClassifier, Schedule
 from featbench.finetune import _checkpoint as checkpoints
@@ -118,14 +119,41 @@ def test_interrupted_it_goes_on_to_the_same_end(
     np.testing.assert_array_equal(model.predict_proba(data.test), expected)
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_one_that_diverges_says_so_and_leaves_nothing_of_either_training(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0 if at_once else 60.0)
+    monkeypatch.setattr(checkpoints, "_SHARE", 0)
+    whole, folder = Trainer._epoch, tmp_path / "run" / "kept"
+    there: list[bool] = []
+
+    def diverging(self: Trainer, *arguments: Any) -> Any:
+        if not arguments[3].refit and arguments[4] == 2:
+            there.append((folder / checkpoints.FILE).exists())
+            self._prepare = lambda batch: batch.float().permute(0, 3, 1, 2) * torch.nan
+        return whole(self, *arguments)
+
+    how: dict[str, Any] = {"blocks": "all", "epochs": 2, "lr": 1e-4, "checkpoint": folder}
+    with monkeypatch.context() as inner:
+        inner.setattr(Trainer, "_epoch", diverging)
+        match = r"refit, training anew on train and val: .* epoch 2, batch 1: .*try a lower lr"
+        with pytest.raises(FeatbenchError, match=match):
+            tune(data, tmp_path, refit=True, **how)
+    assert there == [at_once]
+    assert not (tmp_path / "run").exists()
+    assert tune(data, tmp_path, refit=True, **how).resumed_after_ == 0
+
+
 def test_views_of_val_cost_what_they_take_and_no_more(data: Dataset, tmp_path: Path) -> None:
     options: dict[str, Any] = {"epochs": 1, "augment": "flip", "views": 2}
     for number, blocks in enumerate((1, "all")):
         chosen = tune(data, tmp_path / f"{number}a", blocks=blocks, **options)
         model = tune(data, tmp_path / f"{number}b", blocks=blocks, refit=True, **options)
         first, second = chosen.inputs_.costs, model.inputs_.costs
-        if blocks == 1:  # two views of each of val's images, and their own rows once more
+        if blocks == 1:  # two views of each of val's images; their own rows were there
+            assert first["rows_computed"] == 36 + 18 + 18 + 2 * 36
             assert second["rows_computed"] == first["rows_computed"] + 2 * 18
-            assert second["rows_cached"] == 18
+            assert second["rows_cached"] == first["rows_cached"] == 0
         assert model.inputs_.seconds_each > 0
         assert len(model.inputs_.training or ()) == 54

@@ -149,8 +149,6 @@ def test_two_different_networks_share_no_feature_space_and_no_run() -> None:
         ("fcnet:size=4", {}, "size=4: expected 8 to 1024"),
         ("cnn:size=9", {}, "size=9: expected 10 to 1024"),
         ("cnn3:channels=2", {}, "channels=2: expected 3"),
-        ("resnet18", {"size": 64}, "resnet18 has no options"),
-        ("timm/vit_tiny_patch16_224:size=64", {}, "has no options"),
         ("lenet:size=3", {}, "did you mean 'lenet5'"),
     ],
 )
