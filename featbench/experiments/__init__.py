@@ -6,6 +6,7 @@ from featbench.lazy import exporter
 
 if TYPE_CHECKING:
     from featbench.experiments._answers import Answers as Answers
+    from featbench.experiments._changes import parse_changes as parse_changes
     from featbench.experiments._doctor import Finding as Finding
     from featbench.experiments._doctor import check_up as check_up
     from featbench.experiments._feature_table import FeatureTable as FeatureTable
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from featbench.experiments._project import write_project as write_project
     from featbench.experiments._recipe import Plan as Plan
     from featbench.experiments._recipe import load_recipe as load_recipe
-    from featbench.experiments._recipe import parse_changes as parse_changes
     from featbench.experiments._result import FINE_TUNE as FINE_TUNE
     from featbench.experiments._result import FROM_PIXELS as FROM_PIXELS
     from featbench.experiments._result import FROZEN as FROZEN
@@ -81,7 +81,7 @@ _HOMES = {
     "load_recipe": "_recipe",
     "load_results": "_result_frame",
     "network_of": "_run_network",
-    "parse_changes": "_recipe",
+    "parse_changes": "_changes",
     "remember_extraction": "_project",
     "remove_unfinished": "_unfinished",
     "save_model": "_model",

@@ -1,5 +1,6 @@
 """A study as one TOML file: a recipe is expanded to a grid of runs; a list anywhere is an axis."""
 
+import copy
 import itertools
 import json
 import tomllib
@@ -9,6 +10,7 @@ from typing import Any
 
 from featbench.datasets import Source
 from featbench.errors import UsageError, did_you_mean
+from featbench.experiments._changes import is_of_preset, put_in
 from featbench.experiments._instead import Given, Instead
 from featbench.experiments._protocols import with_protocol
 from featbench.experiments._recipe_tables import (
@@ -89,17 +91,16 @@ def load_recipe(
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: is not TOML: {error}") from error
-    for dotted, value in (changes or {}).items():
-        _check_change(content, dotted, preset)
-        _change(content, dotted, value)
+    changes = changes or {}
+    put_in(content, {k: v for k, v in changes.items() if is_of_preset(k)}, preset)
     try:
+        _take_runs_of(content, preset)
+        put_in(content, {k: v for k, v in changes.items() if not is_of_preset(k)})
         recipe = read_tables(content)
-        if preset is not None:
-            recipe = _with_runs_of(recipe, preset)
         tables = [with_protocol(recipe, table) for table in recipe.run]
         recipe = recipe.model_copy(update={"run": tables})
         if preset is not None:
-            recipe = _with_preset(recipe, preset, changes or {})
+            recipe = _with_preset(recipe, preset, changes)
         instead = _instead(recipe, data, backbone)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
@@ -127,17 +128,6 @@ def load_recipe(
     return Plan(name, recipe.title, recipe.note.strip(), list(different.values()))
 
 
-def _with_runs_of(recipe: Recipe, preset: str) -> Recipe:
-    """Return the recipe with a preset's own runs, where it has some."""
-    if preset not in recipe.preset:
-        raise UsageError(
-            f"has no preset {preset!r}{did_you_mean(preset, recipe.preset)} "
-            f"Presets: {', '.join(recipe.preset) or 'none'}"
-        )
-    own = recipe.preset[preset].run
-    return recipe.model_copy(update={"run": own}) if own else recipe
-
-
 def _instead(recipe: Recipe, data: Given, backbone: Given) -> Instead:
     """Return what was given on the command line in place of what the recipe has."""
     sources = [_axis(table.data or recipe.data) for table in recipe.run]
@@ -150,70 +140,23 @@ def _instead(recipe: Recipe, data: Given, backbone: Given) -> Instead:
     return instead
 
 
-def parse_changes(texts: list[str]) -> dict[str, Any]:
-    """Turn ``path.to.key=value`` texts into a dictionary.
-
-    Parameters
-    ----------
-    texts : list of str
-        Values are TOML, else plain text.
-
-    Raises
-    ------
-    UsageError
-        When a text has no ``=``.
-    """
-    changes = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UsageError(f"--set {text}: expected name=value")
-        try:
-            changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            if value.strip().startswith(("[", "{", '"', "'")):
-                raise UsageError(
-                    f"--set {text}: is not TOML; texts in lists and tables have quotes, such as "
-                    '["a", "b"], and the shell needs \'…\' around the whole'
-                ) from None
-            changes[key.strip()] = {"None": None}.get(value.strip(), value.strip())
-    return changes
-
-
-def _check_change(content: dict[str, Any], dotted: str, preset: str | None) -> None:
-    """Raise UsageError for a change of a preset that is not there, or not used."""
-    first, _, rest = dotted.partition(".")
-    name, known = rest.partition(".")[0], content.get("preset", {})
-    if first != "preset" or not name or not isinstance(known, dict):
-        return
-    if name not in known:
-        raise UsageError(
-            f"--set {dotted}: the recipe has no preset {name!r}{did_you_mean(name, known)} "
-            f"Presets: {', '.join(known) or 'none'}"
-        )
-    if name != preset:
-        raise UsageError(f"--set {dotted}: changes nothing without --preset {name}")
-
-
-def _change(content: dict[str, Any], dotted: str, value: Any) -> None:
-    here: Any = content
-    *parents, last = dotted.split(".")
-    try:
-        for part in parents:
-            here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
-        here[int(last) if isinstance(here, list) else last] = value
-    except (IndexError, ValueError, AttributeError, TypeError) as error:
-        raise UsageError(f"--set {dotted}: the recipe has no such place") from error
-
-
 def _with_preset(recipe: Recipe, name: str, changes: dict[str, Any]) -> Recipe:
     """Return the recipe as a preset has it; what ``--set`` says stands above that."""
+    if name not in recipe.preset:
+        raise UsageError(f"has no preset {name!r}{did_you_mean(name, recipe.preset)} "
+                         f"Presets: {', '.join(recipe.preset) or 'none'}")  # fmt: skip
     content = _preset_put_in(recipe, recipe.preset[name]).model_dump(exclude_unset=True)
-    content.pop("preset", None)  # is put in, and others are of runs that may have gone
-    for dotted, value in changes.items():
-        if not dotted.startswith("preset."):
-            _change(content, dotted, value)
+    put_in(content, {k: v for k, v in changes.items() if not is_of_preset(k)})
     return read_tables(content)
+
+
+def _take_runs_of(content: dict[str, Any], preset: str | None) -> None:
+    """Put a preset's own runs, where it has some, in the place of the recipe's."""
+    presets = content.get("preset")
+    own = presets.get(preset) if isinstance(presets, dict) else None
+    if isinstance(own, dict) and own.get("run"):
+        read_tables(content)  # of which the rest is left now
+        content |= {"run": copy.deepcopy(own["run"]), "preset": {preset: own}}
 
 
 def _preset_put_in(recipe: Recipe, preset: Preset) -> Recipe:

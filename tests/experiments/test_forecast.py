@@ -79,8 +79,7 @@ def test_a_warm_starts_features_are_rows_too(photos: Path, tmp_path: Path) -> No
     assert (told(whole, tmp_path).cached, told(whole, tmp_path).rows) == (0, 48)
     session(tmp_path).run(head_run(photos))
     assert told(run, tmp_path).describe() == "to do, 48 of 96 rows cached"
-    done = session(tmp_path).run(run)
-    assert done.rows_computed + done.rows_cached == 96
+    session(tmp_path).run(run)
     again = replace(run, settings={**settings, "epochs": 2})
     assert told(again, tmp_path).describe() == "to do, all 96 rows cached"
 

@@ -145,6 +145,14 @@ def test_another_backbone_replaces_the_pretrained_ones_alone(tmp_path: Path) -> 
     assert {r.network for r in runs} == {"efficientnet_lite0", "lenet5"}
 
 
+def test_settings_of_a_published_figure_may_be_in_any_order(tmp_path: Path) -> None:
+    text = (
+        '[[run]]\nnetwork="lenet5"\nblocks=1\ntrain={lr=0.1, epochs=2}\n[[published]]\n'
+        'match={settings={epochs=2, lr=0.1}}\ntest_accuracy=0.5\nsource="s"'
+    )
+    assert [r.published is not None for r in load_recipe(written(tmp_path, text)).runs] == [True]
+
+
 SETS = """
 data = "photos.zip"
 
@@ -226,14 +234,6 @@ def test_runs_of_several_seeds_begin_with_one_network(tmp_path: Path) -> None:
     assert [(r.seed, r.init_seed, r.network_seed, r.name) for r in runs] == [
         (0, 0, 0, "twice"), (1, 0, 0, "twice"),
     ]  # fmt: skip
-
-
-def test_settings_of_a_published_figure_may_be_in_any_order(tmp_path: Path) -> None:
-    text = (
-        '[[run]]\nnetwork="lenet5"\nblocks=1\ntrain={lr=0.1, epochs=2}\n[[published]]\n'
-        'match={settings={epochs=2, lr=0.1}}\ntest_accuracy=0.5\nsource="s"'
-    )
-    assert [r.published is not None for r in load_recipe(written(tmp_path, text)).runs] == [True]
 
 
 def test_published_figures_find_their_runs(tmp_path: Path) -> None:
