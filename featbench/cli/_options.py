@@ -67,8 +67,8 @@ Memory = Annotated[
 ActivationBudget = Annotated[
     str | None,
     Option(
-        help="What values at the cut, or decoded pictures, may take, such as 4G; over it the frozen "
-        "part runs, or pictures are decoded, for every batch [default: half of what is free]."
+        help="What values at the cut, or decoded pictures, may take, such as 4G; over it the "
+        "frozen part runs, or pictures are decoded, on every batch [default: half of what is free]"
     ),
 ]
 Approximate = Annotated[
