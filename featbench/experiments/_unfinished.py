@@ -1,7 +1,11 @@
 """Runs of which there is no result yet: what an interrupted training left to go on from."""
 
+import contextlib
 import datetime
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from featbench.errors import UsageError
 from featbench.experiments._result import ResultStore
@@ -45,11 +49,18 @@ def unfinished(store: ResultStore) -> list[Unfinished]:
     """
     found = []
     for folder in store.folder.glob(f"*/{CHECKPOINT}"):
-        stats = [path.stat() for path in folder.rglob("*") if path.is_file()]
+        stats = list(_stats(folder))
         if stats and not (folder.parent / "result.json").exists():
             size = sum(one.st_size for one in stats)
             found.append(Unfinished(folder.parent.name, size, max(one.st_mtime for one in stats)))
     return sorted(found, key=lambda one: (one.changed, one.run_id))
+
+
+def _stats(folder: Path) -> Iterator[os.stat_result]:
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # a training under way puts another in place
+            if path.is_file():
+                yield path.stat()
 
 
 def remove_unfinished(store: ResultStore, prefix: str) -> Unfinished | None:

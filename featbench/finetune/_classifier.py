@@ -47,9 +47,8 @@ class_weight, loss, binary, hidden, dropout, refit, augment, views, copies, norm
         As in ``Schedule``.
     warm_start : fitted linear head or callable, optional
         Start the classifier from it (LP-FT, Kumar et al. 2022): the first labels are its own, and
-        with cross-entropy the first probabilities too. A callable returns such a head; it is called
-        when ``cache`` has the features that a head is fitted on, got in one pass with the values at
-        the cut where both are missing.
+        with cross-entropy the first probabilities too. A callable returns such a head: before it is
+        called, the pass that gets the values at the cut gives ``cache`` the features too.
     init_from : GivenWeights, optional
         In place of ``weights``, go on from these, classifier included (staged training): hidden
         layers and the number of classes must be the same.

@@ -29,7 +29,7 @@ class Inputs:
         ``extract_seconds``, ``extract_seconds_cold``, ``rows_computed``, ``rows_cached``; and
         ``engine``, where one ran the frozen part. For pixels the seconds of decoding, and no rows.
     seconds_each : float
-        What one image took without views, and with nothing cached.
+        What one image took without views, and with nothing cached, before it can be asked about.
     prefix : str
         How the frozen part is run, as ``choose_prefix`` says.
     training : TrainingRows, optional

@@ -122,14 +122,14 @@ class Supply:
                 cache=Path(self.cache),
                 reporter=self.reporter,
             )
-        spent: dict[str, Any] = {}
+        spent, stored = dict[str, Any](), False
         if self.prefix == CACHED:
             found = self._at_cut.load(dataset, self.strict, self._wanted, with_features)
             now = Activations.of(dataset, self.network, self.at, views)
             held = round(counted.whole * found.nbytes / max(1, now.whole))  # val's views follow
             if still_fits(counted, held, self.budget, self.reporter):
                 return found
-            self.prefix, spent = PLAIN, found.costs
+            self.prefix, spent, stored = PLAIN, found.costs, found.with_features
             del found  # its memory is what the pictures take
         self._hold = pixels_fit(
             dataset,
@@ -140,7 +140,8 @@ class Supply:
             reporter=self.reporter,
         )
         found = self._pixels(dataset, self.strict, self._wanted)
-        return replace(found, costs=together(found.costs, spent))
+        costs = together(found.costs, spent)
+        return replace(found, costs=costs, with_features=stored)
 
     def for_asking(self, dataset: Dataset, strict: bool) -> Inputs:
         """Load images as they are, by the same way as those trained on."""

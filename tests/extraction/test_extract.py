@@ -210,6 +210,37 @@ def test_layers_before_the_features(photos: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(pooled.train.X, maps.train.X.mean((2, 3)), rtol=1e-4, atol=1e-5)
 
 
+def test_each_layer_can_have_its_own_pooling_and_storage(photos: Path, tmp_path: Path) -> None:
+    data = load_dataset(photos)
+    network = create_network("lenet5", "random")
+    first, second = network.layers[0], network.layers[-2]
+    asked = {"pooling": {first: "avg"}, "storage": {second: "half"}}
+    layers = [first, second, "features"]
+    several = extract_layers(data, network, layers, cache=tmp_path / "a", **asked)  # type: ignore[arg-type]
+    for layer, pooling, storage in (
+        (first, "avg", "float32"), (second, None, "half"), ("features", None, "float32")
+    ):  # fmt: skip
+        alone = extract(
+            data, network, layer=layer, pooling=pooling, storage=storage, cache=tmp_path / "b"
+        )
+        assert several[layer].spec == alone.spec
+        assert several[layer].train.X.dtype == alone.train.X.dtype
+        np.testing.assert_allclose(several[layer].train.X, alone.train.X, rtol=1e-3, atol=1e-4)
+    with pytest.raises(UsageError, match="storage='third'"):
+        extract_layers(data, network, layers, cache=tmp_path / "a", storage={first: "third"})
+
+
+def test_a_layer_whose_rows_are_there_takes_no_time_of_anothers_pass(
+    photos: Path, tmp_path: Path
+) -> None:
+    data, network = load_dataset(photos), create_network("lenet5", "random")
+    there = extract(data, network, cache=tmp_path)
+    both = extract_layers(data, network, ["features", network.layers[0]], cache=tmp_path)
+    known = extract(data, network, cache=tmp_path)
+    assert both["features"].seconds_cold == known.seconds_cold <= there.seconds
+    assert both[network.layers[0]].seconds_cold > 0
+
+
 def test_one_plain_file_for_readers_without_featbench(photos: Path, tmp_path: Path) -> None:
     found = features(photos, tmp_path / "cache")
     export(found, tmp_path / "out" / "f.h5")

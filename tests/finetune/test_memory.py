@@ -112,6 +112,7 @@ def test_broken_ones_are_known_before_the_first_batch(tmp_path: Path) -> None:
         assert [name for name, _ in model.inputs_.skipped] == ["train/moss/bad.jpg"]
         assert len(model.inputs_.tensors["train"]) == len(model.inputs_.dataset.train) == 24
         assert model.inputs_.costs["extract_seconds"] > 0
+        assert model.inputs_.seconds_each == 0  # each is decoded when it is asked about
         with pytest.raises(FeatbenchError, match="cannot be decoded"):
             model.predict(data.train)
 
