@@ -276,6 +276,7 @@ _plain("runs", "runs", lambda row: " ".join(run[:6] for run in row.every("run_id
        lambda row: row.every("run_id"))  # fmt: skip
 _plain("recipe", "recipe", lambda row: ", ".join(dict.fromkeys(row.every("recipe"))),
        lambda row: ", ".join(dict.fromkeys(row.every("recipe"))))  # fmt: skip
+_shared("name", "name")
 _shared("status", "status")
 _shared("error", "error")
 
@@ -285,7 +286,8 @@ FOR_PROGRAMS = tuple(
 )  # fmt: skip
 """What JSON and CSV have when no columns are chosen: everything once, but intervals that cost."""
 FOR_READERS = (
-    "network", "weights", "method", "settings", "n_per_class", "sample", "split_seed", "precision",
+    "name", "network", "weights", "method", "settings", "n_per_class", "sample", "split_seed",
+    "precision",
     "seeds", "test_accuracy", "interval", "ties", "mean_rank", "published_test_accuracy",
     "test_log_loss", "parameters", "seconds", "images_per_second",
 )  # fmt: skip

@@ -67,10 +67,12 @@ def labels_among(results: Sequence[Result]) -> list[str]:
     list of str
         What is the same in all is left out, but for a run alone; so is one network whose weights
         are random or not, which the method says. Runs that nothing but their id tells apart have
-        its beginning.
+        its beginning. Where their recipe gave each a name of its own, that.
     """
     if len(results) == 1:
         return [label_of(results[0])]
+    if _have_names(results):
+        return [result.name for result in results]
     aspects = [_aspects(result) for result in results]
     names = dict.fromkeys(name for parts in aspects for name in parts)
     telling = [name for name in names if _tells(name, aspects)]
@@ -85,6 +87,12 @@ def labels_among(results: Sequence[Result]) -> list[str]:
         f"{text} · run {r.run_id[:6]}" if labels.count(text) > 1 else text
         for text, r in zip(labels, results, strict=True)
     ]
+
+
+def _have_names(results: Sequence[Result]) -> bool:
+    """Return whether one recipe has a name for each of these runs, and no two the same."""
+    names, recipes = ({getattr(r, field) for r in results} for field in ("name", "recipe"))
+    return len(recipes) == 1 and len(names) == len(results) and "" not in names
 
 
 def _tells(name: tuple[str, str], aspects: Sequence[dict[tuple[str, str], str]]) -> bool:

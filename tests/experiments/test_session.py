@@ -271,12 +271,31 @@ def test_results_are_found_by_the_beginning_of_their_id(photos: Path, tmp_path: 
     here = session(tmp_path)
     result = here.run(head_run(photos))
     assert here.store.get(result.run_id[:4]) == result
+    assert result.name == ""
     with pytest.raises(UsageError, match="no run"):
         here.store.get("zzz")
     here.store.remove(result.run_id)
     assert here.store.all() == []
     with pytest.raises(UsageError, match="no such folder"):
         load_results(tmp_path / "nowhere")
+
+
+def test_results_are_found_by_what_their_recipe_calls_them(photos: Path, tmp_path: Path) -> None:
+    here = session(tmp_path)
+    named = (("weak", 0.1), ("strong", 1.0), ("twice", 2.0), ("twice", 3.0))
+    runs = [head_run(photos, recipe="study:quick", name=name, settings={"C": C})
+            for name, C in named]  # fmt: skip
+    weak, strong, *twice = here.run_all(runs)
+    unnamed = here.run(head_run(photos, recipe="study:quick", settings={"C": 0.1}))
+    assert unnamed == weak, "a name is no identity"
+    assert here.store.get("study:quick/strong") == strong
+    for text, expected in (
+        ("study:quick/twice", f"2 runs are called study:quick/twice; name one .*{twice[0].run_id}"),
+        ("study:quick/stronk", "no run is called .*; did you mean 'study:quick/strong'"),
+        ("study/strong", "no run is called study/strong"),
+    ):
+        with pytest.raises(UsageError, match=expected):
+            here.store.get(text)
 
 
 def test_results_of_fields_nobody_knows_are_refused() -> None:

@@ -1,16 +1,20 @@
 """The five studies' recipes run whole: on small data and weights, by the code that reads true ones.
 
-What is set here is the number of epochs and how many runs a grid has; all else is as written. The
-commands that a recipe's opening shows are then typed, one after the other.
+What is set here is the number of epochs, how many runs a grid has and the pixels of the dearest
+networks (an option of their names); all else is as written. The commands that a recipe's opening
+shows are then typed, one after the other.
 """
 
 import re
 import shlex
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from torchvision import models
 
 from featbench.experiments import Result, ResultStore, load_recipe
 from featbench.networks import create_network
@@ -31,15 +35,25 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def carry_out(
-    featbench: Command, home: Path, study: str, *options: str, preset: str = "", epochs: int = 1
+    featbench: Command,
+    home: Path,
+    study: str,
+    *options: str,
+    preset: str = "",
+    epochs: int = 1,
+    size: int = 0,
 ) -> list[Result]:
-    """Run a recipe with few epochs; return its results, the first done first."""
+    """Run a recipe with few epochs and perhaps pixels; return its results, the first done first."""
     path = FOLDER / f"{study}.toml"
     place, chosen = "run", ()
     if preset:
         place, chosen = f"preset.{preset}.run", ("--preset", preset)
     tables = load_tables(path, preset)
-    few = [f"--set={place}.{i}.train.epochs={epochs}" for i, trains in enumerate(tables) if trains]
+    few = [f"--set={place}.{i}.train.epochs={epochs}" for i, table in enumerate(tables)
+           if "blocks" in table]  # fmt: skip
+    few += [f"--set={place}.{i}.network={table['network']}:size={size}"
+            for i, table in enumerate(tables)
+            if size and "sigmoid" not in table["network"]]  # fmt: skip
     said = featbench("run", path, *chosen, *few, *options, "--quiet")
     assert said.code == 0, said.err
     recipe = f"{study}:{preset}" if preset else study
@@ -48,13 +62,11 @@ def carry_out(
     return results
 
 
-def load_tables(path: Path, preset: str) -> list[bool]:
-    """Return of each ``[[run]]`` whether it trains."""
-    import tomllib
-
+def load_tables(path: Path, preset: str) -> list[dict[str, Any]]:
+    """Return a recipe's ``[[run]]`` tables, or a preset's own."""
     content = tomllib.loads(path.read_text())
-    tables = content["preset"][preset]["run"] if preset else content["run"]
-    return ["blocks" in table for table in tables]
+    tables: list[dict[str, Any]] = content["preset"][preset]["run"] if preset else content["run"]
+    return tables
 
 
 def shown_commands(study: str) -> list[list[str]]:
@@ -125,16 +137,14 @@ def test_lenet_regularisers(featbench: Command, home: Path) -> None:
 def test_frozen_vgg_resnet(featbench: Command, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lay_stl10(home / "data", monkeypatch)
     lay_weights(home / "torch", "vgg16", "resnet50")
-    results = carry_out(featbench, home, "frozen-vgg-resnet")
+    results = carry_out(featbench, home, "frozen-vgg-resnet", size=64)
     assert [(r.name, r.seed, r.init_seed) for r in results] == [
         ("vgg16", 0, 0), ("vgg16", 1, 0), ("resnet50", 0, 0), ("resnet50", 1, 0),
         ("two-layers", 0, None), ("one-layer", 0, None),
     ]  # fmt: skip
     assert {r.weights for r in results[:4]} == {"IMAGENET1K_V1"}
     assert [r.parameters_trainable for r in results[:4]] == [3 * 4097] * 2 + [3 * 2049] * 2
-    for result in results[:4]:
-        steps = result.preprocessing
-        assert (steps["resize"], steps["crop"], steps["mean"][0]) == (256, [224, 224], 0.485)
+    assert {r.preprocessing["mean"][0] for r in results[:4]} == {0.485}
     assert [r.published_test_accuracy for r in results[4:]] == [0.949, 0.9335]
     assert all(0.25 < r.n_test / 1797 < 0.35 for r in results[4:])
     type_in(featbench, "frozen-vgg-resnet")
@@ -144,7 +154,7 @@ def test_frozen_vgg_resnet(featbench: Command, home: Path, monkeypatch: pytest.M
 def test_cars(featbench: Command, home: Path) -> None:
     lay_cars(home / "data")
     lay_weights(home / "torch", "resnet50")
-    results = carry_out(featbench, home, "cars-resnet50")
+    results = carry_out(featbench, home, "cars-resnet50", size=64)
     assert [(r.name, r.method) for r in results] == [
         ("scratch", "fine-tune"), ("frozen", "fine-tune"), ("svm", "svm-poly"),
         ("svm", "svm-rbf"), ("svm", "svm-linear"), ("svm", "svm-sigmoid"), ("block", "fine-tune"),
@@ -152,11 +162,22 @@ def test_cars(featbench: Command, home: Path) -> None:
     by_name = named(results)
     assert by_name["block"].init_from == [by_name["frozen"].run_id]
     assert by_name["block"].cut == "layer4"
-    figures = [r.published_test_accuracy for r in results]
+    written = [run.published for run in load_recipe(FOLDER / "cars-resnet50.toml").runs]
+    figures = [found and found["test_accuracy"] for found in written]
     assert figures == [0.085, 0.358, 0.347, None, None, None, 0.666]
     image = home / "data/stanford-cars/stanford_cars/cars_test/00001.jpg"
     said = type_in(featbench, "cars-resnet50", image)
     assert said[1].out.count("%") == 3, "the class and confidence of each of three models"
+
+
+def test_the_weights_of_the_frozen_networks_bring_the_preprocessing_of_the_study() -> None:
+    runs = load_recipe(FOLDER / "frozen-vgg-resnet.toml").runs[:4]
+    assert {(run.network, run.weights) for run in runs} == {
+        ("vgg16", "IMAGENET1K_V1"), ("resnet50", "IMAGENET1K_V1"),
+    }  # fmt: skip
+    for name in ("VGG16", "ResNet50"):
+        steps = getattr(models, f"{name}_Weights").IMAGENET1K_V1.transforms()
+        assert (steps.resize_size, steps.crop_size, steps.mean[0]) == ([256], [224], 0.485)
 
 
 def test_the_trainable_parameters_that_the_cars_study_reports() -> None:
@@ -171,7 +192,7 @@ def test_smoking_stages(featbench: Command, home: Path) -> None:
     write_zip(home / "smoking-820.zip", ("no", "yes"), 40, 6, 2)
     write_zip(home / "cifar10-30k.zip", ("cat", "dog", "frog"), 32, 6, 2)
     lay_weights(home / "torch", "resnet18")
-    results = carry_out(featbench, home, "smoking-stages")
+    results = carry_out(featbench, home, "smoking-stages", size=64)
     assert [r.name for r in results] == [
         "plain", "decay", "rotation", "second-dropout", "slower", "copies", "transfer",
         "transfer-rotation", "transfer-copies", "pets", "pets-decay", "pets-rotation",
@@ -180,7 +201,8 @@ def test_smoking_stages(featbench: Command, home: Path) -> None:
     stages = results[:6]
     assert [r.init_from for r in stages] == [[one.run_id for one in stages[:i]] for i in range(6)]
     assert {tuple(r.preprocessing["mean"]) for r in stages} == {(0.5, 0.5, 0.5)}
-    assert {tuple(r.preprocessing["resize"]) for r in stages} == {(256, 256)}
+    written = load_recipe(FOLDER / "smoking-stages.toml").runs[:6]
+    assert {create_network(run.network).preprocessing.shape for run in written} == {(3, 256, 256)}
     assert [r.n_copies for r in results[5:9]] == [
         2 * results[5].n_train,
         0,

@@ -69,6 +69,9 @@ def test_the_commands_draw(featbench: Command, photos: Path, tmp_path: Path) -> 
         assert said.out == f"{tmp_path / name}.png\n"
         with Image.open(tmp_path / f"{name}.png") as picture:
             assert picture.width > 500
+    first = featbench("plot", "augment", "--data", photos, "--augment", "flip", "--backbone", "cnn")
+    assert first.code == 0, first.err
+    assert featbench("plot", "augment", image, "--data", photos, "--augment", "flip").code == 2
     refused = featbench("plot", "augment", "none.jpg", "--augment", "flip")
     assert refused.code == 2
     assert "no such file" in refused.err
