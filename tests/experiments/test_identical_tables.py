@@ -1,5 +1,6 @@
 """Two runs of one recipe with one seed: the same tables but for times, the same predictions."""
 
+import csv
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from featbench.experiments import Result, ResultStore, load_recipe
+from featbench.experiments._workers import threads_each
 from featbench.report import FORMATS, make_table
 from tests.conftest import Said, make_photos
 
@@ -71,9 +73,9 @@ def check_same(recipe: Path, first: Path, second: Path) -> None:
     results = [as_planned(recipe, folder) for folder in (first, second)]
     for one, other in zip(*results, strict=True):
         assert untimed(one) == untimed(other)
-        for name in ("predictions.csv",):
-            contents = [(store.folder / one.run_id / name).read_bytes() for store in stores]
-            assert contents[0] == contents[1], (one.network, one.method, name)
+        path = Path(one.run_id) / "predictions.csv"
+        said, again = ((store.folder / path).read_bytes() for store in stores)
+        assert said == again, (one.network, one.method)
         histories = [store.history(one) for store in stores]
         if histories[0] is not None and histories[1] is not None:
             assert histories[0].drop(columns="seconds").equals(histories[1].drop(columns="seconds"))
@@ -102,18 +104,49 @@ def test_two_runs_of_one_recipe_are_the_same_but_for_times(
     check_same(recipe, tmp_path / "a" / "results", tmp_path / "b" / "results")
 
 
+def run_apart(recipe: Path, results: str, *, threads: int, jobs: int) -> Path:
+    """Run the recipe in a process of its own, with the cache of the others."""
+    folder = recipe.parent
+    command = [sys.executable, "-m", "featbench", "run", str(recipe), "--quiet"]
+    subprocess.run(
+        [*command, "--cache", "cache", "--results", results, "--jobs", str(jobs)],
+        cwd=folder, check=True, stdout=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": str(threads),
+             "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    return folder / results
+
+
 @pytest.mark.slow
-def test_neither_threads_nor_processes_change_the_table(recipe: Path, tmp_path: Path) -> None:
-    """One worker with all threads, one with a single thread, two with one thread each."""
-    ways = {"two": (2, 1), "one": (1, 1), "jobs": (2, 2)}
-    for name, (threads, jobs) in ways.items():
-        command = [sys.executable, "-m", "featbench", "run", str(recipe), "--quiet"]
-        folders = ["--cache", "cache", "--results", name]
-        subprocess.run(
-            [*command, *folders, "--jobs", str(jobs)], cwd=tmp_path, check=True,
-            stdout=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads),
-                 "PYTHONPATH": str(Path(__file__).parents[2])},
-        )  # fmt: skip
-    check_same(recipe, tmp_path / "two", tmp_path / "one")
-    check_same(recipe, tmp_path / "two", tmp_path / "jobs")
+def test_processes_change_no_byte_and_threads_no_printed_table(recipe: Path) -> None:
+    alone = run_apart(recipe, "alone", threads=1, jobs=1)
+    check_same(recipe, alone, run_apart(recipe, "jobs", threads=1, jobs=2))
+    more = run_apart(recipe, "more", threads=2, jobs=1)
+    pairs = list(zip(as_planned(recipe, alone), as_planned(recipe, more), strict=True))
+    for one, other in pairs:
+        summed_by_threads = one.method in ("logreg", "mlp") or one.cut == "pixels"
+        assert summed_by_threads or untimed(one) == untimed(other), (one.network, one.method)
+        columns = [predictions(folder, one)[:3] for folder in (alone, more)]
+        assert columns[0] == columns[1], "id, label and predicted"
+        if one.test_log_loss is not None:  # centroid gives no probabilities
+            assert one.test_log_loss == pytest.approx(other.test_log_loss, rel=1e-5)
+    for name in ("md", "latex"):
+        texts = [
+            FORMATS[name](make_table(ResultStore(folder), list(runs), columns=COLUMNS))
+            for folder, runs in zip((alone, more), zip(*pairs, strict=True), strict=True)
+        ]
+        assert texts[0] == texts[1], name
+
+
+def predictions(folder: Path, result: Result) -> list[tuple[str, ...]]:
+    """Return a run's predictions, column by column."""
+    rows = csv.reader((folder / result.run_id / "predictions.csv").read_text().splitlines())
+    return list(zip(*rows, strict=True))
+
+
+@pytest.mark.parametrize(("share", "threads", "expected"), [(4, 1, 1), (1, 8, 1), (4, 8, 4)])
+def test_a_worker_computes_with_no_more_threads_than_one_process(
+    share: int, threads: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    assert threads_each(share) == expected
