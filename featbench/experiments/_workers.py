@@ -61,12 +61,13 @@ def work_in_parallel(
 
     chains = chained(runs)
     jobs = min(jobs, len(chains))
-    threads = max(1, cores() // jobs)
+    share = max(1, cores() // jobs)
+    threads = threads_each(share)
     options = _shared_out(session.options, jobs)
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
     try:
         with joblib.parallel_config("loky", inner_max_num_threads=threads):
-            for done in parallel(joblib.delayed(_work)(options, c, threads) for c in chains):
+            for done in parallel(joblib.delayed(_work)(options, c, share, threads) for c in chains):
                 for line in done.lines:
                     session.reporter.say(line)
                 session.skipped |= done.skipped
@@ -131,9 +132,28 @@ _sessions: dict[str, tuple[Session, _Told]] = {}
 """A worker's session: kept between its runs, as are the data, network and features in it."""
 
 
-def _work(options: dict[str, Any], runs: list[Run], threads: int) -> _Done:
+def threads_each(share: int) -> int:
+    """Return how many threads a worker computes with: no more than one process would.
+
+    The number decides the last bits of some sums, so with ``OMP_NUM_THREADS=1`` several processes
+    come to the bytes that one comes to.
+
+    Parameters
+    ----------
+    share : int
+        Processors that each worker may use.
+    """
+    import torch
+
+    return min(share, torch.get_num_threads())
+
+
+def _work(options: dict[str, Any], runs: list[Run], share: int, threads: int) -> _Done:
+    import torch
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers itself
-    use_cores(threads)
+    use_cores(share)
+    torch.set_num_threads(threads)
     name = json.dumps(options, sort_keys=True)
     if name not in _sessions:
         told = _Told()

@@ -162,6 +162,24 @@ def test_compiling_is_tried_only_where_it_pays(
     assert "compiled" in tried
 
 
+def test_engines_that_are_about_as_fast_change_no_place_by_chance(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of two caches are the same then: the noise of two timings chooses nothing."""
+    chosen = []
+    for number, rates in enumerate(((100.0, 104.0), (104.0, 100.0), (0.5, 100.0))):
+        known = dict(zip(("packed", "eager"), rates, strict=True))
+
+        def measured(
+            self: _tuning._Contest, engine: _engines.Engine, known: dict[str, float] = known
+        ) -> dict[str, float]:
+            return {"rate": known.get(engine.name, 0.0), "build": 0.0}
+
+        monkeypatch.setattr(_tuning._Contest, "_measure", measured)
+        chosen.append(run(photos, tmp_path / str(number)).engine)
+    assert chosen == ["packed", "packed", "eager"]
+
+
 def test_wrong_names_say_what_there_is(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean 'fused'"):
         run(photos, tmp_path, engine="fuse")

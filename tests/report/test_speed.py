@@ -4,6 +4,7 @@ import pytest
 
 from featbench.errors import UsageError
 from featbench.report import draw_speed
+from featbench.report._drawing import isolated
 from featbench.report._speed import costed, pareto_front
 from tests.report.test_report import result
 
@@ -40,7 +41,7 @@ def test_numbers_of_close_points_do_not_cover_each_other_and_are_named_below() -
     boxes = [t.get_window_extent() for t in first.texts]
     assert len(boxes) >= 4
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
-    assert "12  90.0%, 1 s: n0" in first.get_xlabel()
+    assert f"12  90.0%, 1 s: {isolated('n0')}" in first.get_xlabel()
     assert [a.get_title(loc="left") for a in (first, second)] == ["photos", "other"]
 
 
