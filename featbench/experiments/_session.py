@@ -211,9 +211,8 @@ class Session:
         settings, given = run.settle_settings()  # first: a misspelt head is found before any work
         found = self.identify(run, settings)
         name, dataset = found.run_id, found.dataset
-        if not again and (known := self._settled(name)) is not None:
+        if not again and (known := self._recognised(run, name)) is not None:
             self.reporter.say(f"run {name} is finished already: nothing to do")
-            self._tidy(run, name)  # it may have been killed before it could
             return self.tell(known)
         if run.network and (seen := seen_before(run, dataset, found.fields["weights"], self.store)):
             self.reporter.say(seen)
@@ -233,19 +232,16 @@ class Session:
         metrics: dict[str, Any] = {}
         for split, predictions in outcome.predictions.items():
             metrics |= measure(predictions, split)
-        published = run.published or {}
         fields = {
             **found.fields,
+            **_called(run),
             "source": whole_source(run.source),
             "given": given,
-            "name": run.name,
             "n_train": len(splits["train"]),
             "n_val": len(splits.get("val", ())),
             "n_test": len(splits["test"]),
             "n_classes": len(dataset.classes),
             "n_skipped": len(outcome.skipped),
-            "published_test_accuracy": published.get("test_accuracy"),
-            "published_source": published.get("source"),
             "peak_memory_mb": peak_memory_mb(),
             **metrics,
             **self._provenance(),
@@ -272,6 +268,17 @@ class Session:
             self.reporter.say(str(error))
         return result
 
+    def _recognised(self, run: Run, name: str) -> Result | None:
+        """Return a finished run's result, with what the recipe says beside it now."""
+        known = self._settled(name)
+        if known is None:
+            return None
+        self._tidy(run, name)  # it may have been killed before it could
+        if any(getattr(known, field) != value for field, value in _called(run).items()):
+            known = known.model_copy(update=_called(run))
+            self.store.save(known)
+        return known
+
     def _tidy(self, run: Run, name: str) -> None:
         """Remove what a finished run leaves: its checkpoint, and an earlier failure of it."""
         shutil.rmtree(self.store.folder / name / CHECKPOINT, ignore_errors=True)
@@ -288,11 +295,7 @@ class Session:
 
     def finished(self, run: Run) -> Result | None:
         """Return a run's result where there is one, and nothing is left to do."""
-        name = self.identify(run).run_id
-        known = self._settled(name)
-        if known is not None:
-            self._tidy(run, name)  # as in run
-        return known
+        return self._recognised(run, self.identify(run).run_id)
 
     def fill_store(self, run: Run) -> None:
         """See to it that the store has a run's frozen features."""
@@ -389,3 +392,13 @@ class Session:
             "command": self._command,
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         }
+
+
+def _called(run: Run) -> dict[str, Any]:
+    """Return what a recipe says of a run that is no part of what it is."""
+    published = run.published or {}
+    return {
+        "name": run.name,
+        "published_test_accuracy": published.get("test_accuracy"),
+        "published_source": published.get("source"),
+    }

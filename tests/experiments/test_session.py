@@ -227,6 +227,19 @@ def test_what_a_kill_after_the_result_left_goes_when_the_run_is_recognised(
     assert session(tmp_path).store.all() == [done]
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_published_figure_may_come_after_the_run(jobs: int, photos: Path, tmp_path: Path) -> None:
+    run = head_run(photos)
+    first = session(tmp_path).run(run)
+    cited = replace(run, published={"test_accuracy": 0.5, "source": "a paper"}, name="a")
+    ((_, found),) = carry_out(session(tmp_path), [cited], jobs=jobs)
+    assert found.run_id == first.run_id
+    assert (found.published_test_accuracy, found.published_source) == (0.5, "a paper")
+    assert found.finished == first.finished
+    assert session(tmp_path).store.all() == [found]
+    assert (tmp_path / "results" / found.run_id / "predictions.csv").exists()
+
+
 def test_what_a_run_is_decides_its_name(photos: Path, tmp_path: Path) -> None:
     here = session(tmp_path)
     runs = [
