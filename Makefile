@@ -9,6 +9,7 @@ STAMP := .venv/installed
 
 demo: $(STAMP)
 	$(BIN)/featbench run benchmarks/demo.toml --report results/demo.html
+	@echo "next: source $(BIN)/activate, then featbench doctor; docs/index.md goes on from here"
 
 test: check
 	$(BIN)/pytest
