@@ -8,7 +8,10 @@ from typer import Option
 
 Data = Annotated[
     str | None,
-    Option(help="A folder or .zip of class folders, a .csv table, or a name (featbench datasets)."),
+    Option(
+        help="A folder or .zip of class folders, a .csv table, or a name (featbench datasets); "
+        ":classes=A,B or :test=0.3 may follow."
+    ),
 ]
 Backbone = Annotated[str | None, Option(help="A network (featbench networks, or timm/NAME).")]
 Weights = Annotated[
