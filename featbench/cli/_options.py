@@ -11,7 +11,8 @@ from featbench.cli import _complete as complete
 Data = Annotated[
     str | None,
     Option(
-        help="A folder or .zip of class folders, a .csv table, or a name (featbench datasets).",
+        help="A folder or .zip of class folders, a .csv table, or a name (featbench datasets); "
+        ":classes=A,B or :test=0.3 may follow.",
         autocompletion=complete.data,
     ),
 ]

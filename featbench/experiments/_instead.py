@@ -1,11 +1,12 @@
 """What the command line puts in place of a recipe's data sets and pretrained networks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Self
 
 from featbench.datasets import Source
-from featbench.errors import UsageError
+from featbench.errors import UsageError, did_you_mean
 from featbench.networks import RUN, is_small, is_weights_file
 
 Given = str | Sequence[str] | None
@@ -45,18 +46,17 @@ class Instead:
         data, backbone : str or sequence of str, optional
             As typed.
         own_data, own_networks : iterable of str
-            What the recipe has; what is given and begins with none of these and ``=`` is a whole
-            source or network.
+            What the recipe has.
 
         Raises
         ------
         UsageError
-            Where something has two that stand in for it.
+            Where something has two that stand in for it, or the recipe has no such OLD.
         """
-        places = {Source.read(one).place for one in own_data}
-        names = {one.partition(":")[0] for one in own_networks}
-        plain, data_of = _apart("--data", data, places)
-        network, backbone_of = _apart("--backbone", backbone, names)
+        places = {_place(one) for one in own_data}
+        names = {_base(one) for one in own_networks}
+        plain, data_of = _apart("--data", data, places, _place)
+        network, backbone_of = _apart("--backbone", backbone, names, _base)
         return cls(plain, network, data_of, backbone_of)
 
     def source(self, text: str, *, named_by_run: bool) -> str:
@@ -93,13 +93,27 @@ class Instead:
         return new, weights if stays else "default"
 
 
-def _apart(option: str, given: Given, known: set[str]) -> tuple[str | None, dict[str, str]]:
+def _place(source: str) -> str:
+    return Source.read(source).place
+
+
+def _base(network: str) -> str:
+    return network.partition(":")[0]
+
+
+def _apart(
+    option: str, given: Given, known: set[str], bare: Callable[[str], str]
+) -> tuple[str | None, dict[str, str]]:
     texts = [] if given is None else [given] if isinstance(given, str) else list(given)
     plain: list[str] = []
     by_old: dict[str, str] = {}
     for text in texts:
         old, equals, new = text.partition("=")
         if not (equals and old in known):
+            if "=" in bare(text) and not Path(text).exists():
+                own = ", ".join(sorted(known))
+                raise UsageError(f"{option} {text}: the recipe has no {old}"
+                                 f"{did_you_mean(old, known)} It has: {own}")  # fmt: skip
             plain.append(text)
             continue
         if old in by_old:

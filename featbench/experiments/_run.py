@@ -253,6 +253,15 @@ class Run:
         """Return every field, plain enough for JSON."""
         return asdict(self)
 
+    def called(self) -> dict[str, Any]:
+        """Return the fields that a recipe sets beside a run, which are no part of what it is."""
+        published = self.published or {}
+        return {
+            "name": self.name,
+            "published_test_accuracy": published.get("test_accuracy"),
+            "published_source": published.get("source"),
+        }
+
     def describe(self) -> str:
         """Return one line for people."""
         what = (

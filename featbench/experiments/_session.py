@@ -234,7 +234,7 @@ class Session:
             metrics |= measure(predictions, split)
         fields = {
             **found.fields,
-            **_called(run),
+            **run.called(),
             "source": whole_source(run.source),
             "given": given,
             "n_train": len(splits["train"]),
@@ -274,8 +274,8 @@ class Session:
         if known is None:
             return None
         self._tidy(run, name)  # it may have been killed before it could
-        if any(getattr(known, field) != value for field, value in _called(run).items()):
-            known = known.model_copy(update=_called(run))
+        if any(getattr(known, field) != value for field, value in run.called().items()):
+            known = known.model_copy(update=run.called())
             self.store.save(known)
         return known
 
@@ -392,13 +392,3 @@ class Session:
             "command": self._command,
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         }
-
-
-def _called(run: Run) -> dict[str, Any]:
-    """Return what a recipe says of a run that is no part of what it is."""
-    published = run.published or {}
-    return {
-        "name": run.name,
-        "published_test_accuracy": published.get("test_accuracy"),
-        "published_source": published.get("source"),
-    }

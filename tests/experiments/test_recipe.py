@@ -185,11 +185,15 @@ blocks = "all"
 """
 
 
-def test_data_given_plainly_stand_in_for_the_recipes_own(tmp_path: Path) -> None:
+def test_data_given_plainly_stand_in_for_the_recipes_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = written(tmp_path, SETS)
     own = ["cifar10.zip:classes=cat,dog", "digits:test=0.3"]
     assert [r.data for r in load_recipe(path, data="mine").runs if r.head] == own
     assert {r.data for r in load_recipe(path, data="mine").runs if not r.head} == {"mine"}
+    (tmp_path / "a=b.zip").touch()
+    monkeypatch.chdir(tmp_path)
     data = ["a=b.zip", "cifar10.zip=d/c.zip", "digits=mnist:test=0.5"]
     runs = load_recipe(path, data=data).runs
     assert {r.data for r in runs if not r.head} == {"a=b.zip"}
@@ -198,6 +202,10 @@ def test_data_given_plainly_stand_in_for_the_recipes_own(tmp_path: Path) -> None
         load_recipe(path, data=["a", "b"])
     with pytest.raises(UsageError, match="b stands in for digits already"):
         load_recipe(path, data=["digits=b", "digits=c"])
+    with pytest.raises(UsageError, match=r"has no cifar1.zip; did you mean 'cifar10.zip'\?"):
+        load_recipe(path, data=["cifar1.zip=b:classes=cat"])
+    with pytest.raises(UsageError, match=r"has no vgg61; did you mean 'vgg16'\?"):
+        load_recipe(path, backbone="vgg61=resnet18:size=32")
     only = written(tmp_path, BARE + 'data = "faces"\n')
     with pytest.raises(UsageError, match=r"every run names its own data; .* --data faces=mine"):
         load_recipe(only, data="mine")

@@ -85,6 +85,14 @@ class TestNames:
         assert len(set(labels_among(same))) == 2
         assert labels_among(same)[0].startswith(label_of(same[0]))
 
+    def test_names_that_a_recipe_gave_stand_for_the_rest_where_each_run_has_one(self) -> None:
+        def called(number: int, name: str, recipe: str = "study") -> Result:
+            return result(number, **FINE_TUNE, seed=number, name=name, recipe=recipe)
+
+        assert labels_among([called(1, "plain"), called(2, "decay")]) == ["plain", "decay"]
+        for other in (called(2, "plain"), called(2, ""), called(2, "decay", "another")):
+            assert "plain" not in labels_among([called(1, "plain"), other])
+
     def test_settings_of_a_warm_starts_head_count(self) -> None:
         def warm(number: int, c: float) -> Result:
             settings = {"warm_start": "logreg", "warm_start_settings": {"C": c}}

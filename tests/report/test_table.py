@@ -243,6 +243,17 @@ def test_settings_are_shown_where_nothing_else_tells_rows_apart(store: ResultSto
     assert "settings" not in [column.name for column in apart.columns]
 
 
+def test_names_that_a_recipe_gave_are_the_first_column_where_there_are_some(
+    store: ResultStore,
+) -> None:
+    save(store, 1, 300)
+    assert "| name" not in as_markdown(make_table(store, store.all()))
+    save(store, 2, 200, method="knn", name="neighbours")
+    heading, _, first, second = as_markdown(make_table(store, store.all())).splitlines()[:4]
+    assert heading.startswith("| name")
+    assert (first.split("|")[1].strip(), second.split("|")[1].strip()) == ("", "neighbours")
+
+
 def test_a_published_figure_stands_beside_ours_and_costs_beside_quality(store: ResultStore) -> None:
     run = save(
         store, 1, 340, published_test_accuracy=0.9, published_source="Some et al. 2017",
