@@ -35,6 +35,7 @@ COSTS = {
 """What a kill may change: how long it took, and what was computed again."""
 _ROOT = Path(__file__).parents[2]
 _EARLY = 0.2
+_DONE = (0, 3)  # there may be something to look at in the data
 _PATIENCE = 120.0
 
 
@@ -109,7 +110,7 @@ class Home:
     def end(self, process: "subprocess.Popen[bytes]") -> list[Result]:
         """Wait for a command that nobody kills; return its results in the recipe's order."""
         out, _ = process.communicate()
-        assert process.returncode == 0, (process.returncode, self.last_words())
+        assert process.returncode in _DONE, (process.returncode, self.last_words())
         return [Result.model_validate(one) for one in json.loads(out)]
 
     def last_words(self) -> str:
@@ -217,7 +218,7 @@ def trial(words: Sequence[str], folder: Path, *, kills: int, seed: int = 0,
             early = chance.random() < _EARLY  # often enough it has not begun to work
             try:
                 process.communicate(timeout=chance.uniform(0 if early else account.idle, longest))
-                assert process.returncode == 0, home.last_words()
+                assert process.returncode in _DONE, home.last_words()
                 break  # done before it was killed
             except subprocess.TimeoutExpired:
                 kill(process, account, interrupt=(account.killed + account.interrupted) % 3 == 1)
