@@ -1,11 +1,13 @@
 """MLflow: finished runs, with their settings, metrics, epochs and files, in its experiments."""
 
+import contextlib
 import csv
 import datetime
 import json
 import logging
 import math
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,9 +46,10 @@ class MLflow:
     """
 
     def __init__(self, where: str) -> None:
-        # both may be set otherwise: to report its use to its makers is not ours to decide
+        # all may be set otherwise: to report its use to its makers is not ours to decide
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # seconds, not minutes
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         try:
             from mlflow import MlflowClient
             from mlflow.entities import Metric, Param
@@ -87,10 +90,11 @@ class MLflow:
             When it cannot be sent. What was sent of it is removed when it is sent again.
         """
         try:
-            experiment = self._experiment(result.recipe)
-            if self._has(experiment, result):
-                return False
-            self._send(experiment, result, folder)
+            with contextlib.redirect_stdout(sys.stderr):  # ours is what a command answers
+                experiment = self._experiment(result.recipe)
+                if self._has(experiment, result):
+                    return False
+                self._send(experiment, result, folder)
         except Exception as error:  # as above
             raise FeatbenchError(
                 f"run {result.run_id}: was not sent to MLflow at {self._where} ({_reason(error)}); "

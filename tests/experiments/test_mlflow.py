@@ -128,6 +128,7 @@ class Client:
         self._run(run_id).files[Path(path).name] = Path(path).read_text()
 
     def set_terminated(self, run_id: str, status: str, end: int) -> None:
+        print(f"View run at {run_id}")  # as the real one does: no part of what a command answers
         self._run(run_id).end = status, end
 
     def set_tag(self, run_id: str, name: str, value: str) -> None:
@@ -144,7 +145,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[FakeRun]:
     monkeypatch.setitem(sys.modules, "mlflow.entities", entities)
     for name, empty in (("experiments", {}), ("runs", []), ("broken", set()), ("uris", [])):
         monkeypatch.setattr(Client, name, empty)
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name in ("DISABLE_TELEMETRY", "SUPPRESS_PRINTING_URL_TO_STDOUT"):
+        monkeypatch.setenv(f"MLFLOW_{name}", "true")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     return Client.runs
 
