@@ -129,6 +129,7 @@ def _fit_head(run: Run, settings: dict[str, Any], rows: Rows, reporter: Reporter
         found["settings"], found["given"] = run.chosen_settings(head)
         found["ledger"] = [run.with_names(one.record()) for one in chosen.candidates]
         found["n_val"], found["val_accuracy"] = chosen.n_val, chosen.accuracy
+        found["searched"] = chosen.searched
     else:
         head = create_head(run.method, **settings)
     head = fit(run.method, head, rows, reporter)

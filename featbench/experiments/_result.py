@@ -35,12 +35,13 @@ class Result(BaseModel):
     """What one run was, what it cost and how well it did.
 
     ``settings`` are all there are, ``given`` those that differ from the defaults. Where they were
-    chosen, ``selection`` says how, ``ledger`` has every candidate, ``val_accuracy`` is the best
-    one's on the ``n_val`` images held out, and train is train and val together, on which it was
-    fitted anew; so too of a training with ``refit``, whose ``best_epoch`` was chosen on them. That
-    ``val_accuracy`` is optimistic: the best of many is partly luck, and an mlp's number of epochs
-    was chosen on the same images. ``init_from`` are the runs that went before, oldest first, each
-    going on from the weights of the one before it. ``approximate`` says what stood in for the exact
+    chosen, ``selection`` says how, ``searched`` names which, ``ledger`` has every candidate,
+    ``val_accuracy`` is the best one's on the ``n_val`` images held out, and train is train and val
+    together, on which it was fitted anew; so too of a training with ``refit``, whose ``best_epoch``
+    was chosen on them. That ``val_accuracy`` is optimistic: the best of many is partly luck, and an
+    mlp's number of epochs was chosen on the same images. ``init_from`` are the runs that went
+    before, oldest first, each going on from the weights of the one before it. ``approximate`` says
+    what stood in for the exact
     method; ``layer`` is the place whose values a head was fitted on, where not the features;
     ``sample`` how many images were drawn to learn from, ``seed`` being the draw, of all those that
     ``fingerprint`` names (``n_per_class`` says them a class, or the limit of every split).
@@ -82,6 +83,7 @@ class Result(BaseModel):
     settings: dict[str, Any] = {}
     given: dict[str, Any] = {}
     selection: dict[str, Any] = {}
+    searched: list[str] = []
     ledger: list[dict[str, Any]] = []
     approximate: str = ""
     seed: int = 0

@@ -90,12 +90,15 @@ class Chosen:
         The best one's mean accuracy on the rows held out.
     n_val : int
         Different rows that were held out.
+    searched : list of str
+        The settings that candidates may differ in.
     """
 
     head: Head
     candidates: list[Candidate]
     accuracy: float
     n_val: int
+    searched: list[str]
 
 
 def choose(
@@ -150,7 +153,7 @@ def choose(
     held_out = len(np.unique(np.concatenate([held for _, held in folds])))
     reporter.say(f"{name}: {_settings(best.head, searched)} is best of {len(candidates)} "
                  f"({100 * best.accuracy:.1f}% of {held_out:,} held out)")  # fmt: skip
-    return Chosen(refitted(best), candidates, best.accuracy, held_out)
+    return Chosen(refitted(best), candidates, best.accuracy, held_out, list(searched))
 
 
 def _settings(head: Head, searched: Iterable[str]) -> str:

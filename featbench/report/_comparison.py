@@ -47,14 +47,12 @@ class Compared:
 def method_key(result: Result) -> str:
     """Return what a run shares with the same method's runs of other seeds, as text.
 
-    That is all that was asked for but the seed. Of settings that were searched only the others
-    count, since each seed may choose its own.
+    That is all that was asked for but the seed. Settings that were searched do not count, since
+    each seed may try, and choose, its own.
     """
     key = {name: getattr(result, name) for name in _SAME}
-    settings = result.settings
-    if result.ledger:
-        first, *others = (candidate["settings"] for candidate in result.ledger)
-        settings = {k: v for k, v in first.items() if all(o.get(k) == v for o in others)}
+    asked = result.ledger[0]["settings"] if result.ledger else result.settings
+    settings = {name: value for name, value in asked.items() if name not in result.searched}
     return json.dumps({**key, "settings": _without_seed(settings)}, sort_keys=True)
 
 

@@ -31,14 +31,14 @@ def save(
 
 def test_seeds_of_one_method_are_together_whatever_each_has_chosen(tmp_path: Path) -> None:
     store = ResultStore(tmp_path)
-    ledger = [{"settings": {"C": c, "gamma": 1, "random_state": 0}} for c in (1, 10)]
-    tuned = {"method": "svm-rbf", "selection": {"tune": 2}, "ledger": ledger}
+    tuned = {"method": "svm-rbf", "selection": {"tune": 1}, "searched": ["C"]}
+    first, other = ([{"settings": {"C": c, "gamma": 1, "random_state": 0}}] for c in (1, 10))
     runs = [
         save(store, 1, 0.9, settings={"C": 1, "random_state": 0}),
         save(store, 2, 0.9, settings={"C": 1, "random_state": 1}, seed=1),
         save(store, 3, 0.6, settings={"C": 2, "random_state": 0}),
-        save(store, 4, 0.9, settings={"C": 10}, **tuned),
-        save(store, 5, 0.9, settings={"C": 1}, seed=1, **tuned),
+        save(store, 4, 0.9, settings={"C": 10}, ledger=other, **tuned),
+        save(store, 5, 0.9, settings={"C": 1}, seed=1, ledger=first, **tuned),
         save(store, 6, 0.9, fingerprint="other", dataset="elsewhere"),
         result(7, status="failed", fingerprint="", test_accuracy=None),
     ]

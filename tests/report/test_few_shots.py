@@ -65,7 +65,7 @@ def test_methods_are_named_by_what_they_were_given_not_by_what_a_draw_chose() ->
         return [{"settings": {"C": c, "k": 1}, "accuracy": 0.5 + (c == chosen)} for c in (1, 9)]
 
     tuned = [one.model_copy(update={"settings": {"C": one.seed, "k": 1}, "ledger": ledger(1)})
-             for one in runs(first=5000, selection={"tune": 2})]  # fmt: skip
+             for one in runs(first=5000, selection={"tune": 2}, searched=["C"])]  # fmt: skip
     plain = runs(settings={"C": 1, "k": 1})
     assert [c.label for c in few_shot_curves([*tuned, *plain])] == ["best of 2", "C=1"]
 
