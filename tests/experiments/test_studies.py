@@ -7,8 +7,9 @@ shows are then typed, one after the other.
 
 import re
 import shlex
+import shutil
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ Command = Callable[..., Said]
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder where data sets and weights are looked for, by torchvision's rules."""
     monkeypatch.setenv("FEATBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    return tmp_path
+    yield tmp_path
+    shutil.rmtree(tmp_path / "results", ignore_errors=True)  # a GiB of VGG16's weights among it
 
 
 def carry_out(
