@@ -42,6 +42,7 @@ LENET = "--backbone lenet5 --data photos"
             "extract --data photo",
             ["photo: no such folder", "did you mean 'photos'", "--data takes"],
         ),
+        ("extract photos", ["unexpected extra argument", "behind an option: --data photos"]),
         ("extract --data empty", ["empty: no images", "empty/CLASS/IMAGE"]),
         ("extract --data flat", ["but 10 beside them (first: moss_", "a folder of its own"]),
         ("extract --data one", ["only one class ('moss')", "at least two class folders"]),

@@ -2,8 +2,10 @@
 
 import errno
 import gc
+import itertools
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -44,6 +46,15 @@ def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
+def _data_without_option(arguments: list[str]) -> str | None:
+    """Return a file or folder that stands alone in a command that takes it as ``--data``."""
+    if not arguments or arguments[0] not in ("extract", "fit", "finetune"):
+        return None
+    pairs = itertools.pairwise(arguments)
+    alone = [text for before, text in pairs if not before.startswith("-")]
+    return next((text for text in alone if Path(text).exists()), None)
+
+
 def main() -> None:
     """Run the command line.
 
@@ -64,6 +75,8 @@ def main() -> None:
     except SystemExit as stop:
         if stop.code in (130, 143):
             print_error("interrupted; what was finished is kept: run the same command to go on")
+        if stop.code == 2 and (path := _data_without_option(arguments)):
+            print(f"data goes behind an option: --data {path}", file=sys.stderr)
         raise
     except OSError as error:
         if debug or error.errno == errno.EPIPE:

@@ -121,6 +121,6 @@ def _results(context: typer.Context) -> list[Any]:
     asked = context.params.get("results")
     try:
         folder = settle(Choice(results=str(asked) if asked else None), remember=False).results
-        return ResultStore(folder).all()
+        return ResultStore(folder, leave_out=True).all()
     except FeatbenchError:
         return []  # the command itself says what is wrong; a shell's prompt is no place for it

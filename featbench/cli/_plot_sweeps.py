@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument
 
+from featbench.cli import _complete as complete
 from featbench.cli import _options as options
 from featbench.cli._ending import make_notice
 from featbench.cli._plot import asked_runs, plot_app, store_in
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 Methods = Annotated[
     list[str] | None,
     Argument(
-        help="A run of each method, by its id; its others are found [default: all there are]."
+        help="A run of each method, by its id; its others are found (default: all there are).",
+        autocompletion=complete.runs,
     ),
 ]
 

