@@ -11,8 +11,9 @@ demo: $(STAMP)
 	$(BIN)/featbench run benchmarks/demo.toml --report results/demo.html
 	@echo "next: source $(BIN)/activate, then featbench doctor; docs/index.md goes on from here"
 
+# a process a core, each of one thread
 test: check
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
