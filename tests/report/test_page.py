@@ -101,6 +101,8 @@ def test_in_a_browser_it_asks_for_nothing_sorts_and_says_its_pictures(tmp_path: 
                 assert page.run("document.documentElement.scrollWidth") <= width
                 ground = page.run("getComputedStyle(document.body).backgroundColor")
                 assert ground == ("rgb(20, 25, 31)" if dark else "rgb(246, 248, 250)")
+                shade = page.run("getComputedStyle(document.querySelector('.card')).background")
+                assert "local" in shade  # over the edge beyond which there is more to scroll to
         assert page.printed().startswith(b"%PDF")
         assert [url for url in page.requests if not url.startswith("data:")] == asked
         assert page.complaints == []
