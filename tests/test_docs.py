@@ -15,7 +15,7 @@ from featbench.cli import app
 from featbench.datasets import DATASETS
 from featbench.experiments import ResultStore
 from featbench.heads import HEADS
-from featbench.networks import NETWORKS
+from featbench.networks import NETWORKS, _small
 from tests.conftest import Said
 from tests.docs_pages import PAGES, ROOT, Block, blocks, lay_out, sessions, without_blocks
 
@@ -29,13 +29,15 @@ def named(page: Path) -> str:
 @contextlib.contextmanager
 def registries_as_they_were() -> Iterator[None]:
     """Take out again what a page registers."""
-    known = [(registry, set(registry)) for registry in (HEADS, NETWORKS, DATASETS)]
+    all_names = [(registry, set(registry)) for registry in (HEADS, NETWORKS, DATASETS)]
+    entries = [(registry._entries, names) for registry, names in all_names]
+    entries.append((_small._SMALL, set(_small._SMALL)))
     try:
         yield
     finally:
-        for registry, names in known:
-            for name in set(registry) - names:
-                del registry._entries[name]
+        for named_so, names in entries:
+            for name in set(named_so) - names:
+                del named_so[name]
 
 
 @pytest.fixture(scope="session")

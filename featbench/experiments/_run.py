@@ -256,11 +256,12 @@ class Run:
     def called(self) -> dict[str, Any]:
         """Return the fields that a recipe sets beside a run, which are no part of what it is."""
         published = self.published or {}
-        return {
+        said = {
             "name": self.name,
             "published_test_accuracy": published.get("test_accuracy"),
             "published_source": published.get("source"),
         }
+        return {name: value for name, value in said.items() if value not in (None, "")}
 
     def describe(self) -> str:
         """Return one line for people."""

@@ -28,11 +28,11 @@ def choose_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
         if device.type not in KINDS:
-            raise RuntimeError(f"of {', '.join(KINDS)} it is none")
+            raise RuntimeError("nothing is made for it")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        known = name.partition(":")[0] in ("cpu", "cuda", "mps")
+        known = name.partition(":")[0] in KINDS
         why = f"not usable here ({reason}); use auto or cpu" if known else (
             "expected auto, cpu, cuda, cuda:N or mps"
         )  # fmt: skip

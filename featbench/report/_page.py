@@ -120,7 +120,10 @@ def write_report(
         title=f"featbench: {recipe or ', '.join(dict.fromkeys(r.dataset for r in results))}",
         made=f"{len(done):,} finished run{'s' * (len(done) != 1)}; written "
         f"{datetime.date.today()} by featbench {__version__}",
-        summary=[line for subject in subjects for line in _summary(subject, labels_needed)],
+        summary=[
+            *(line for subject in subjects for line in _summary(subject, labels_needed)),
+            *(line for name in _unfinished(results) for line in summary_of(name, ())),
+        ],
         sections=_sections(table),
         notes=(*table.notes, *(f"Left out: {line}." for line in store.unreadable), *table.legend),
         parts=parts,
@@ -134,6 +137,12 @@ def write_report(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, page.encode("utf-8", "replace"))
     return path.resolve()
+
+
+def _unfinished(results: Sequence[Result]) -> list[str]:
+    """Return the data sets of which no run has finished."""
+    done = {result.dataset for result in results if result.status == "ok"}
+    return [name for name in dict.fromkeys(r.dataset for r in results) if name not in done]
 
 
 def _text(name: str) -> str:

@@ -98,7 +98,7 @@ def test_repeats_are_seeds(tmp_path: Path) -> None:
         ("repeats = 2\nseeds = [0]\n" + HEAD + 'head = "knn"\n', "give it or seeds"),
         (
             HEAD + 'head = "knn"\nsearch.knn = { kay = [1] }\ntune = "grid"\n',
-            "run.0..search.knn.kay",
+            r"run\[0\]: unknown key search.knn.kay; did you mean 'k'",
         ),
         (HEAD + 'head = "knn"\nsearch.logreg = { C = [1] }\ntune = 3\n', "search.logreg is for"),
         (HEAD + 'head = "logreg"\nsearch.logreg = { C = [1] }\n', "search.logreg goes with tune"),
