@@ -23,6 +23,7 @@ from torch import nn
 
 from featbench.errors import FeatbenchError, UsageError
 from featbench.files import write_whole
+from featbench.finetune._history import in_order
 from featbench.finetune._room import Room
 from featbench.networks import (
     most_bytes,
@@ -152,7 +153,8 @@ class Underway:
         self.module.load_state_dict(parts["module"])
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.best.go_on(note.best, math.inf if note.value is None else note.value, parts["best"])
-        self.history[:], self.stopped, self.room.most = note.history, note.stopped, note.most
+        self.history[:] = map(in_order, note.history)  # a sealed note's names are sorted
+        self.stopped, self.room.most = note.stopped, note.most
         _set_random_states(parts["random"], self.device)
 
 

@@ -12,6 +12,14 @@ are validation images) and ``seconds``.
 """
 
 
+_ORDER = ("epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
+
+
+def in_order(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an epoch's row with its columns as a training writes them, whatever theirs is."""
+    return {name: row[name] for name in _ORDER if name in row}
+
+
 def describe(row: Mapping[str, Any]) -> str:
     """Return an epoch's row in some forty characters, to stand beside a progress bar."""
     text = f"loss {row['train_loss']:.3f}"

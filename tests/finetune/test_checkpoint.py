@@ -46,8 +46,9 @@ def fingerprint(model: FineTuneClassifier) -> str:
     return sha256_of_tensors(model.network_.module.state_dict())
 
 
-def without_times(model: FineTuneClassifier) -> list[dict[str, Any]]:
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in model.history_]
+def without_times(model: FineTuneClassifier) -> list[list[tuple[str, Any]]]:
+    """Return the history with its columns in their order, without seconds."""
+    return [[(k, v) for k, v in row.items() if k != "seconds"] for row in model.history_]
 
 
 def break_in(epoch: int, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
