@@ -233,26 +233,38 @@ class _Work:
         by_pin: dict[tuple[str, int] | None, list[int]] = defaultdict(list)
         for number, space in enumerate(self.spaces):
             by_pin[space.pin()].append(number)
-        for pinned, numbers in by_pin.items():  # one, unless layers began with different engines
-            began = time.perf_counter()
-            part = _Work(
-                replace(
-                    self._task,
-                    layers=[self._task.layers[i] for i in numbers],
-                    poolings=[self._task.poolings[i] for i in numbers],
-                ),
-                self._pictures,
-                self._views,
-                self.decoder,
-                self._reporter,
-            )
-            part.spaces = [self.spaces[i] for i in numbers]
-            part.held = [self.held[i] for i in numbers]
-            if items := part.missing:
+        for pinned, together in by_pin.items():  # one, unless layers began with different engines
+            for numbers, items in self._lacking(together).items():
+                began = time.perf_counter()
+                part = _Work(
+                    replace(
+                        self._task,
+                        layers=[self._task.layers[i] for i in numbers],
+                        poolings=[self._task.poolings[i] for i in numbers],
+                    ),
+                    self._pictures,
+                    self._views,
+                    self.decoder,
+                    self._reporter,
+                )
+                part.spaces = [self.spaces[i] for i in numbers]
+                part.held = [self.held[i] for i in numbers]
                 part.run(items, pinned, asked, cache)
                 for number in numbers:
-                    seconds[number] = time.perf_counter() - began
+                    seconds[number] += time.perf_counter() - began
         return seconds
+
+    def _lacking(self, numbers: list[int]) -> dict[tuple[int, ...], list[Item]]:
+        """Return the pictures by the layers that lack rows of them: none is stored twice."""
+        absent = np.stack([~self.held[number].present for number in numbers])
+        lacking: dict[tuple[int, ...], list[Item]] = defaultdict(list)
+        for content, i in self.place.items():
+            lack = absent[:, i].any(axis=1).tolist()
+            if any(lack):
+                views = tuple(map(int, np.flatnonzero(absent[:, i].any(axis=0))))
+                of = tuple(number for number, lacks in zip(numbers, lack, strict=True) if lacks)
+                lacking[of].append(Item(content, self._pictures[content], views))
+        return lacking
 
     def run(
         self, items: list[Item], pinned: tuple[str, int] | None, asked: str | None, cache: Path

@@ -18,6 +18,7 @@ from featbench.networks import create_network
 from tests.conftest import make_photos
 from tests.datasets.test_class_folders import zipped
 from tests.datasets.test_tables import write_table
+from tests.experiments.extraction_log import check_stored_once
 
 
 def features(source: Path, cache: Path, **options: object) -> Features:
@@ -261,3 +262,21 @@ def test_a_device_that_is_not_there_is_named(photos: Path, tmp_path: Path) -> No
 def test_memory_that_is_no_image_source_needs_no_files(tmp_path: Path) -> None:
     dataset = load_dataset(make_photos(tmp_path / "p", {"": 8}, size=5))
     assert counts(extract(dataset, "lenet5", cache=tmp_path / "c")) == (24, 0)
+
+
+def test_layers_that_lack_rows_of_other_images_store_each_row_once(
+    photos: Path, tmp_path: Path
+) -> None:
+    """As after a kill in a pass of both: one has all its rows, one has some."""
+    data, network = load_dataset(photos), create_network("lenet5")
+    cache, cut = tmp_path / "cache", network.layers[0]
+    some = data.with_splits({"test": data.test})
+    extract_layers(data, network, ["features"], cache=cache, engine="eager")
+    extract_layers(some, network, [cut], cache=cache, engine="eager")
+    both = extract_layers(data, network, ["features", cut], cache=cache, engine="eager")
+    assert check_stored_once(cache) == 2 * (len(data.train) + len(data.test))
+    alone = extract_layers(data, network, ["features", cut], cache=tmp_path / "new", engine="eager")
+    for layer in both:
+        assert np.array_equal(both[layer].train.X, alone[layer].train.X)
+        assert np.array_equal(both[layer].test.X, alone[layer].test.X)
+    assert both["features"].rows_computed == len(data.train)
