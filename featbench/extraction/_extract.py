@@ -259,10 +259,9 @@ class _Work:
         absent = np.stack([~self.held[number].present for number in numbers])
         lacking: dict[tuple[int, ...], list[Item]] = defaultdict(list)
         for content, i in self.place.items():
-            lack = absent[:, i].any(axis=1).tolist()
-            if any(lack):
+            of = tuple(n for n, lack in zip(numbers, absent[:, i], strict=True) if lack.any())
+            if of:
                 views = tuple(map(int, np.flatnonzero(absent[:, i].any(axis=0))))
-                of = tuple(number for number, lacks in zip(numbers, lack, strict=True) if lacks)
                 lacking[of].append(Item(content, self._pictures[content], views))
         return lacking
 
