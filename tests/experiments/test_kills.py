@@ -35,6 +35,6 @@ def test_killed_now_and_then_it_ends_with_the_same_table(tmp_path: Path) -> None
 def test_the_demo_killed_twenty_times_ends_with_the_same_table(tmp_path: Path) -> None:
     account = trial([str(BENCHMARKS / "demo.toml")], tmp_path, kills=20)
     assert (account.killed, account.interrupted) == (13, 7)
-    assert len(set(account.progress)) > 4, "kills at one stage only"
+    assert len(set(account.progress)) >= 3, "kills at one stage only"  # heads are done in one go
     assert account.most_left <= 2, "temporary files grow"
     assert len(account.extractions) == 2, "one feature set for each kind of weights"
