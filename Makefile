@@ -13,7 +13,7 @@ demo: $(STAMP)
 
 # a process a core, each of one thread
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --max-worker-restart 0
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -41,6 +41,8 @@ def work_in_parallel(
 ) -> Iterator[tuple[Run, Result]]:
     """Do runs in worker processes; yield them with their results as they come.
 
+    Runs that must all follow each other are done here: one worker would only be in the way.
+
     Parameters
     ----------
     session : Session
@@ -55,11 +57,15 @@ def work_in_parallel(
     FeatbenchError
         When a worker died.
     """
+    chains = chained(runs)
+    if len(chains) == 1:
+        yield from zip(chains[0], session.run_all(chains[0]), strict=True)
+        return
+
     import joblib
     from joblib.externals.loky import get_reusable_executor
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
-    chains = chained(runs)
     jobs = min(jobs, len(chains))
     share = max(1, cores() // jobs)
     threads = threads_each(share)

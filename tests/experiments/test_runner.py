@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from featbench.experiments import Result, Run, Session, carry_out
 from featbench.experiments._features_in_hand import LOG
@@ -99,6 +100,16 @@ def test_several_processes_come_to_what_one_comes_to(photos: Path, tmp_path: Pat
     assert all(stored[x.run_id] == x for x in again.values())  # nothing was done again
 
 
+def test_one_run_alone_needs_no_worker_and_ctrl_c_still_ends_it(
+    photos: Path, tmp_path: Path
+) -> None:
+    before = signal.getsignal(signal.SIGINT), torch.get_num_threads()
+    run = Run(str(photos), "lenet5", "random", blocks="all", settings={"epochs": 1})
+    (result,) = done(session(tmp_path), [run], jobs=2).values()
+    assert result.status == "ok"
+    assert (signal.getsignal(signal.SIGINT), torch.get_num_threads()) == before
+
+
 def test_what_trains_above_one_cut_is_one_workers_in_turn(photos: Path) -> None:
     cut = [Run(str(photos), "lenet5", blocks=1, settings={"epochs": e}) for e in (1, 2)]
     head = Run(str(photos), "lenet5", head="ridge")
@@ -170,7 +181,10 @@ def test_interrupted_no_worker_goes_on(photos: Path, tmp_path: Path) -> None:
             time.sleep(0.05)
         workers = children_of(process.pid)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        try:
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130, said
     assert "run the same command to go on" in said
     assert len(workers) >= 2
