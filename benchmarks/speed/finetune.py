@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("--part", action="append", choices=WAYS, help="only these")
     parser.add_argument("--skip-user-loop", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--precision", default="float32", help="of our frozen part")
@@ -170,7 +171,7 @@ def main() -> None:
         own = 0.0
         for way in ways:
             runs = []
-            for seed in range(options.seeds):
+            for seed in range(options.first_seed, options.first_seed + options.seeds):
                 with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
                     runs.append(fresh.submit(one, way, blocks, seed, options).result())
             seconds = statistics.median(run[0] for run in runs)

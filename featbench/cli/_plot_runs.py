@@ -96,12 +96,18 @@ def speed(
     ] = "images_per_second",
     output: options.Picture = Path("speed.png"),
 ) -> None:
-    """Show test accuracy against cost, and the methods that no other one beats in both."""
+    """Show test accuracy against cost, and the methods that no other one beats in both.
+
+    Runs on few labels have a picture of their own: plot fewshot.
+    """
     from featbench.report import check_picture, draw_speed, save_figure
 
     check_picture(output)
     store = store_in(None if results is None else str(results))
-    shown = [r for r in store.all() if r.status == "ok" and recipe in (None, r.recipe)]
+    done = [r for r in store.all() if r.status == "ok" and recipe in (None, r.recipe)]
+    shown = [r for r in done if "shots" not in r.sample]
+    if done and not shown:
+        raise UsageError(f"{store.folder}: only few-shot runs; featbench plot fewshot draws them")
     if not shown:
         of = f" of recipe {recipe!r}" if recipe else ""
         raise UsageError(f"{store.folder}: no finished runs{of}; featbench fit, finetune and run "

@@ -110,8 +110,8 @@ def compare_results(
     done = [r for r in results if r.status == "ok"]
     return [
         found
-        for task in dict.fromkeys(map(_task, done))
-        if (found := _compare_one(store, [r for r in done if _task(r) == task],
+        for task in dict.fromkeys(map(task_of, done))
+        if (found := _compare_one(store, [r for r in done if task_of(r) == task],
                                   _run_key if per_run else method_key,
                                   alpha=alpha, resamples=resamples, intervals=intervals))
     ]  # fmt: skip
@@ -171,7 +171,7 @@ class _Shared:
         return tuple([self._words.setdefault(word, word) for word in values])
 
 
-def _task(result: Result) -> tuple[str, str]:
+def task_of(result: Result) -> tuple[str, str]:
     """Return what methods must share to be compared: what is learned from, and answered."""
     return result.fingerprint, json.dumps(result.sample, sort_keys=True)
 

@@ -12,7 +12,7 @@ from matplotlib.transforms import Bbox
 
 from featbench.errors import UsageError
 from featbench.experiments import Result
-from featbench.report._comparison import method_key
+from featbench.report._comparison import method_key, task_of
 from featbench.report._drawing import (
     COLOURS,
     MARKERS,
@@ -22,8 +22,9 @@ from featbench.report._drawing import (
     shorten,
     styled,
 )
-from featbench.report._names import labels_among, network_name
+from featbench.report._names import labels_among, network_name, sample_name
 from featbench.report._placing import place_labels
+from featbench.report._rows import heading_of
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ def draw_speed(results: Sequence[Result], cost: str = "images_per_second") -> Fi
     Parameters
     ----------
     results : sequence of Result
-        A panel for each data set among them.
+        A panel for what can be compared: a data set, and the size of the training set where it was
+        drawn.
     cost : str
         A key of ``COSTS``: ``images_per_second``, ``fit_seconds`` or ``parameters_trainable``.
 
@@ -140,10 +142,10 @@ def draw_speed(results: Sequence[Result], cost: str = "images_per_second") -> Fi
     UsageError
         For another cost, or when no result has it.
     """
-    by_data: dict[str, list[Result]] = {}
+    by_task: dict[tuple[str, str], list[Result]] = {}
     for r in results:
-        by_data.setdefault(r.fingerprint, []).append(r)
-    panels = [found for same in by_data.values() if (found := costed(same, cost))]
+        by_task.setdefault(task_of(r), []).append(r)
+    panels = [found for same in by_task.values() if (found := costed(same, cost))]
     if not panels:
         raise UsageError(f"no result has {cost}: nothing to draw; other costs: "
                          f"{', '.join(c for c in COSTS if c != cost)}")  # fmt: skip
@@ -157,7 +159,9 @@ def draw_speed(results: Sequence[Result], cost: str = "images_per_second") -> Fi
     for panel, methods, front in zip(axes, panels, fronts, strict=True):
         _panel(panel, methods, front, cost, looks)
         if len(panels) > 1:
-            panel.set_title(shorten(methods[0].result.dataset, 80), fontsize=10, loc="left")
+            first = methods[0].result
+            heading = heading_of(first.dataset, sample_name(first.sample))
+            panel.set_title(shorten(heading, 80), fontsize=10, loc="left")
     keys = [Line2D([], [], linestyle="none", marker=m, color=c, label=shorten(name, 50))
             for name, (c, m) in looks.items()]  # fmt: skip
     keys.append(Line2D([], [], color="#777777", linewidth=1.2, label="Pareto front"))

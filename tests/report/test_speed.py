@@ -1,12 +1,19 @@
 """Accuracy against cost: seeds are one method, the front is what no other one beats."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from featbench.errors import UsageError
+from featbench.experiments import ResultStore
 from featbench.report import draw_speed
 from featbench.report._drawing import isolated
 from featbench.report._speed import costed, pareto_front
+from tests.conftest import Said
 from tests.report.test_report import result
+
+Command = Callable[..., Said]
 
 
 def runs() -> list:
@@ -43,6 +50,26 @@ def test_numbers_of_close_points_do_not_cover_each_other_and_are_named_below() -
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     assert f"12  90.0%, 1 s: {isolated('n0')}" in first.get_xlabel()
     assert [a.get_title(loc="left") for a in (first, second)] == ["photos", "other"]
+
+
+def test_what_learned_from_other_sizes_is_a_panel_of_its_own() -> None:
+    few = {"n_train": 800, "n_val": 200}
+    drawn = result(1, fit_seconds=0.1, test_accuracy=0.8, sample=few)
+    figure = draw_speed([drawn, result(2, fit_seconds=1.0, test_accuracy=0.9)], "fit_seconds")
+    titles = [a.get_title(loc="left") for a in figure.axes]
+    assert titles == ["photos, 800 to train on, 200 to choose on", "photos"]
+
+
+def test_few_labels_have_a_picture_of_their_own(featbench: Command, tmp_path: Path) -> None:
+    store = ResultStore(tmp_path / "results")
+    for shots in (1, 5):
+        store.save(result(shots, fit_seconds=0.1, sample={"shots": shots}))
+    said = featbench("plot", "speed", "--cost", "fit_seconds", "-o", "speed.svg")
+    assert said.code == 2
+    assert "only few-shot runs; featbench plot fewshot draws them" in said.err
+    store.save(result(9, fit_seconds=0.1))
+    assert featbench("plot", "speed", "--cost", "fit_seconds", "-o", "speed.svg").code == 0
+    assert (tmp_path / "speed.svg").exists()
 
 
 def test_no_axis_goes_beyond_all_right() -> None:
