@@ -107,6 +107,9 @@ def test_a_recipe_and_what_a_second_run_of_it_does(
     )
     planned = featbench("run", "r.toml", "--dry-run")
     assert len(planned.out.splitlines()) == 3
+    assert planned.err == "0 finished, 2 to do, 1 unknown\n"
+    seeds = featbench("run", "r.toml", "--dry-run", "--set", "seeds=[0, 1]").out.splitlines()
+    assert seeds[-1].endswith(": unknown (like 5)")
     assert planned.out.splitlines()[0].endswith("logreg: to do, 48 rows to extract")
     assert "blocks=nowhere: unknown (" in planned.out
     rows = json.loads(featbench("run", "r.toml", "--dry-run", "--json").out)

@@ -326,6 +326,14 @@ def _print_forecast(runs: list["Run"], session: "Session", as_json: bool) -> Non
     if as_json:
         print(json.dumps([one.as_dict() for one in known]))
         return
+    first: dict[str, int] = {}
     for number, one in enumerate(known, start=1):
         name = f"{one.run.name}: " if one.run.name else ""
-        print(f"{number:3}  {name}{one.run.data} · {one.run.describe()}: {one.describe()}")
+        same = first.setdefault(one.unknown, number) if one.unknown else number
+        told = one.describe() if same == number else f"unknown (like {same})"
+        print(f"{number:3}  {name}{one.run.data} · {one.run.describe()}: {told}")
+    finished = sum(one.finished is True for one in known)
+    unknown = sum(one.unknown != "" for one in known)
+    unsure = f", {unknown} unknown" if unknown else ""
+    to_do = len(known) - finished - unknown
+    print(f"{finished} finished, {to_do} to do{unsure}", file=sys.stderr)
