@@ -73,7 +73,7 @@ def asked_runs(store: "ResultStore", runs: list[str], recipe: str | None) -> "li
     """Return the runs named, then a recipe's, each once."""
     if not runs and recipe is None:
         raise UsageError("name a run (featbench results ls lists them), or --recipe NAME")
-    found = {r.run_id: r for r in map(store.get, runs)}
+    found = {r.run_id: r for run in runs for r in store.get_each(run)}
     if recipe is not None:
         known = store.all()
         of_it = {r.run_id: r for r in known if r.recipe == recipe}

@@ -30,7 +30,7 @@ def _of_methods(
     """Return every run of the methods that are named, or of a recipe; else every one there is."""
     if not runs:
         return store.all() if recipe is None else asked_runs(store, [], recipe)
-    wanted = {key(store.get(run)) for run in runs}
+    wanted = {key(one) for run in runs for one in store.get_each(run)}
     others = [] if recipe is None else asked_runs(store, [], recipe)
     found = [r for r in store.all() if key(r) in wanted]
     return list({r.run_id: r for r in (*found, *others)}.values())

@@ -321,33 +321,46 @@ class ResultStore:
         UsageError
             When there is none, or more than one.
         """
-        recipe, slash, name = prefix.rpartition("/")
-        if slash:
-            return self._called(recipe, name)
+        if "/" in prefix:
+            matching = self.get_each(prefix)
+            if len(matching) == 1:
+                return matching[0]
+            ids = ", ".join(r.run_id for r in matching)
+            raise UsageError(f"{self.folder}: {len(matching)} runs are called {prefix}; "
+                             f"name one by its id: {ids}")  # fmt: skip
         every = (path.parent.name for path in self.folder.glob("*/result.json"))
-        matching = [name for name in every if name.startswith(prefix)]
-        if len(matching) != 1:
-            count = "no run" if not matching else f"{len(matching)} runs"
+        found = [name for name in every if name.startswith(prefix)]
+        if len(found) != 1:
+            count = "no run" if not found else f"{len(found)} runs"
             raise UsageError(
                 f"{self.folder}: {count} with an id that begins with {prefix!r}; "
                 "see featbench results ls"
             )
-        return self._read(self.folder / matching[0] / "result.json")
+        return self._read(self.folder / found[0] / "result.json")
 
-    def _called(self, recipe: str, name: str) -> Result:
-        """Return the one result that a recipe calls by a name."""
-        of_it = [r for r in self.all() if r.recipe == recipe and r.name]
-        matching = [r for r in of_it if r.name == name]
-        if len(matching) == 1:
-            return matching[0]
-        if matching:
-            ids = ", ".join(r.run_id for r in matching)
-            raise UsageError(f"{self.folder}: {len(matching)} runs are called {recipe}/{name}; "
-                             f"name one by its id: {ids}")  # fmt: skip
-        known = sorted({f"{r.recipe}/{r.name}" for r in self.all() if r.name})
+    def get_each(self, prefix: str) -> list[Result]:
+        """Return all results that are called so (its seeds); or the one whose id begins so.
+
+        Parameters
+        ----------
+        prefix : str
+            As ``get`` takes it.
+
+        Raises
+        ------
+        UsageError
+            When there is none, or more than one id begins so.
+        """
+        recipe, slash, name = prefix.rpartition("/")
+        if not slash:
+            return [self.get(prefix)]
+        named = [r for r in self.all() if r.name]
+        if matching := [r for r in named if (r.recipe, r.name) == (recipe, name)]:
+            return matching
+        known = sorted({f"{r.recipe}/{r.name}" for r in named})
         raise UsageError(
-            f"{self.folder}: no run is called {recipe}/{name}"
-            f"{did_you_mean(f'{recipe}/{name}', known)} Names: {', '.join(known) or 'none'}"
+            f"{self.folder}: no run is called {prefix}{did_you_mean(prefix, known)} "
+            f"Names: {', '.join(known) or 'none'}"
         )
 
     def remove(self, prefix: str) -> Result:

@@ -67,12 +67,12 @@ def labels_among(results: Sequence[Result]) -> list[str]:
     list of str
         What is the same in all is left out, but for a run alone; so is one network whose weights
         are random or not, which the method says. Runs that nothing but their id tells apart have
-        its beginning. Where their recipe gave each a name of its own, that.
+        its beginning. Where their recipe gave each a name, that, with its seed if it tells.
     """
     if len(results) == 1:
         return [label_of(results[0])]
-    if _have_names(results):
-        return [result.name for result in results]
+    if own := _own_names(results):
+        return own
     aspects = [_aspects(result) for result in results]
     names = dict.fromkeys(name for parts in aspects for name in parts)
     telling = [name for name in names if _tells(name, aspects)]
@@ -89,10 +89,14 @@ def labels_among(results: Sequence[Result]) -> list[str]:
     ]
 
 
-def _have_names(results: Sequence[Result]) -> bool:
-    """Return whether one recipe has a name for each of these runs, and no two the same."""
-    names, recipes = ({getattr(r, field) for r in results} for field in ("name", "recipe"))
-    return len(recipes) == 1 and len(names) == len(results) and "" not in names
+def _own_names(results: Sequence[Result]) -> list[str]:
+    """Return the names that one recipe has for these runs; none where they do not tell."""
+    names = [result.name for result in results]
+    if "" in names or len({result.recipe for result in results}) > 1:
+        return []
+    several = len(set(names)) < len(names)
+    own = [f"{r.name} · seed {r.seed}" if several else r.name for r in results]
+    return own if len(set(own)) == len(own) else []
 
 
 def _tells(name: tuple[str, str], aspects: Sequence[dict[tuple[str, str], str]]) -> bool:

@@ -56,7 +56,7 @@ def legend(rows: Sequence[Row], columns: Sequence[Column]) -> tuple[str, ...]:
         lines.append("±: standard deviation over seeds (n - 1).")
     if "published_test_accuracy" in names:
         sources = dict.fromkeys(row.first.published_source for row in rows)
-        told = ", ".join(source for source in sources if source)
+        told = "; ".join(source for source in sources if source)
         lines.append("published %: the published figure, and ours less it, in points"
                      + (f" ({told})." if told else "."))  # fmt: skip
     meanings = {

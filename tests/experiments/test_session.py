@@ -298,6 +298,8 @@ def test_results_are_found_by_what_their_recipe_calls_them(photos: Path, tmp_pat
     unnamed = here.run(head_run(photos, recipe="study:quick", settings={"C": 0.1}))
     assert unnamed == weak, "a name is no identity"
     assert here.store.get("study:quick/strong") == strong
+    assert here.store.get_each("study:quick/twice") == twice
+    assert here.store.get_each(strong.run_id[:8]) == [strong]
     for text, expected in (
         ("study:quick/twice", f"2 runs are called study:quick/twice; name one .*{twice[0].run_id}"),
         ("study:quick/stronk", "no run is called .*; did you mean 'study:quick/strong'"),

@@ -90,7 +90,9 @@ class TestNames:
             return result(number, **FINE_TUNE, seed=number, name=name, recipe=recipe)
 
         assert labels_among([called(1, "plain"), called(2, "decay")]) == ["plain", "decay"]
-        for other in (called(2, "plain"), called(2, ""), called(2, "decay", "another")):
+        seeds = [called(1, "plain"), called(2, "plain"), called(2, "decay")]
+        assert labels_among(seeds) == ["plain · seed 1", "plain · seed 2", "decay · seed 2"]
+        for other in (called(1, "plain"), called(2, ""), called(2, "decay", "another")):
             assert "plain" not in labels_among([called(1, "plain"), other])
 
     def test_settings_of_a_warm_starts_head_count(self) -> None:
@@ -188,6 +190,11 @@ class TestCommand:
         store.save(result(1 << 40, **FINE_TUNE, recipe="r"), history=rows)
         store.save(result(2 << 40, **FINE_TUNE, recipe="r", seed=1), history=rows)
         store.save(result(3 << 40, recipe="r"))
+        for seed in (0, 1):
+            again = result(4 + seed << 40, **FINE_TUNE, recipe="s", name="deep", seed=seed)
+            store.save(again, history=rows)
+        assert featbench("plot", "curves", "s/deep", "-o", "s.svg").code == 0
+        assert "deep · seed 1" in (tmp_path / "s.svg").read_text()
         drawn = featbench("plot", "curves", "01", "02")
         assert (drawn.code, drawn.out) == (0, f"{tmp_path / 'curves.png'}\n")
         assert Image.open(io.BytesIO((tmp_path / "curves.png").read_bytes())).width == 1800
