@@ -23,11 +23,12 @@ check: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python tools/build_docs.py
 
-# made anew when pyproject.toml changes, else reused
+# brought up to date when pyproject.toml changes; what an interrupted installation got is kept
 $(STAMP): pyproject.toml
-	$(PYTHON) -m venv --clear .venv
+	@echo "installing into .venv: a few minutes, and a few GB (PyTorch is most of both)"
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[dev,docs,zoo]"
+	$(BIN)/python -m pip install --editable ".[dev,docs,zoo]"
 	touch $(STAMP)
 
 clean:
