@@ -186,12 +186,14 @@ class BestEpoch:
         return self._best
 
 
-def random_batches(count: int, size: int) -> Iterator[torch.Tensor]:
+def random_batches(
+    count: int, size: int, generator: torch.Generator | None = None
+) -> Iterator[torch.Tensor]:
     """Yield places in random order; a single one left over goes with the batch before it.
 
     Batch norm cannot train on a single row.
     """
-    parts = torch.randperm(count).split(size)
+    parts = torch.randperm(count, generator=generator).split(size)
     if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:
         parts = (*parts[:-2], torch.cat(parts[-2:]))
     yield from parts

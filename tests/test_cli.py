@@ -335,7 +335,7 @@ def test_settings_are_tuned_at_the_prompt(featbench: Command, photos: Path) -> N
     tuned = featbench(*options, "--tune", "4", "--folds", 3, "--memory", "1G")
     assert tuned.code == 0, tuned.err
     assert "best of 4 (" in tuned.err
-    assert "Gram matrix 30 × 30" in tuned.err
+    assert "Gram matrix" not in tuned.err, "a small one is nobody's concern"
     assert "best of 4]" in tuned.out
     assert "(best of 4)" in featbench("table").out
     for wrong, said in (

@@ -116,9 +116,10 @@ def fit_head(run: Run, settings: dict[str, Any], rows: Rows, conditions: Conditi
 
 
 def _fit_head(run: Run, settings: dict[str, Any], rows: Rows, reporter: Reporter) -> Outcome:
+    settings = with_labels(settings, rows)
+    create_head(run.method, **settings).warm_up()
     began = time.perf_counter()
     found: dict[str, Any] = {}
-    settings = with_labels(settings, rows)
     if run.selection.tune:
         _say_memory(run.method, create_head(run.method, **settings), rows, reporter)
         fixed = {k: settings[k] for k in (*run.settings, "random_state") if k in settings}

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from featbench.errors import UsageError
+from featbench.finetune._averages import measured_anew, remember
 from featbench.finetune._checkpoint import Checkpoint, DivergedError, Keeper, Underway
 from featbench.finetune._history import Listener, describe
 from featbench.finetune._layout import keep_layout
@@ -115,6 +116,8 @@ class Trainer:
                 began = time.perf_counter()
                 row: dict[str, Any] = {"epoch": epoch}
                 row |= self._epoch(train, optimizer, rates, schedule, epoch)
+                if val is not None or epoch == schedule.epochs:
+                    self._average(train[0], schedule.batch, epoch)
                 if val is not None:
                     row["val_loss"], row["val_accuracy"] = self.evaluate(*val)
                     if not math.isfinite(row["val_loss"]):
@@ -163,6 +166,18 @@ class Trainer:
             "train_loss": total / len(inputs),
             "train_accuracy": right / len(inputs),
         }
+
+    def _average(self, inputs: torch.Tensor | TrainingRows, batch: int, epoch: int) -> None:
+        """Measure batch norm's averages anew where it was trained for too few steps to know them.
+
+        What is drawn for it leaves training's own random numbers as they are.
+        """
+        if not remember(self.module, epoch * math.ceil(len(inputs) / batch)):
+            return
+        steps = list(random_batches(len(inputs), batch, torch.Generator().manual_seed(epoch)))
+        with torch.inference_mode(), measured_anew(self.module):
+            for given in given_to(inputs, steps, epoch):
+                self._asking.each(len(given), functools.partial(self._ask, given))
 
     def _backward(
         self,

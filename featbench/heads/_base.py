@@ -111,6 +111,9 @@ class Head(ClassifierMixin, BaseEstimator):
         """Return one line on the memory that rows with labels y (n,) need, where it is much."""
         return ""
 
+    def warm_up(self) -> None:
+        """Compile what a fit runs, where it is compiled at all, so that no fit is timed with it."""
+
     def _core_settings(self) -> dict[str, Any]:
         """Return the settings that are the classifier's own, not the head's."""
         own = ("preprocess", "calibrate")

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from featbench.errors import UsageError
 from featbench.heads._base import Head, register_head
@@ -14,6 +15,7 @@ from featbench.heads._one_vs_rest import OneVsRestSVC, check_memory
 from featbench.machine import memory_limit
 
 _C: tuple[Any, ...] = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
+_LITTLE = 1 << 30  # bytes
 _STRATEGIES = ("one-vs-one", "one-vs-rest")
 _GAMMA: tuple[Any, ...] = ("scale", 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 
@@ -54,8 +56,16 @@ class _KernelHead(Head):
         """The solver's steps, a number a pair of classes."""
         return self.core_.n_iter_
 
+    def warm_up(self) -> None:
+        """Fit six rows and ask for their classes: the solver is compiled, or read from disk."""
+        plain = {"preprocess": "none", "calibrate": None, "class_weight": None}
+        X = np.eye(6, dtype=np.float32)
+        clone(self).set_params(**plain).fit(X, np.arange(6) % 3).predict(X)
+
     def memory_needed(self, y: NDArray[Any]) -> str:
         """Return one line: the Gram matrix's size, and whether it is made in blocks.
+
+        Nothing is said of one GiB or less that is there.
 
         Raises
         ------
@@ -65,6 +75,8 @@ class _KernelHead(Head):
         limit, whole = memory_limit(), gram_bytes(len(y))
         sizes = f"{len(y):,} × {len(y):,}, {readable(whole)}"
         allowed = f"{readable(limit)} may be used"
+        if whole <= min(limit, _LITTLE):
+            return ""
         if whole <= limit:
             return f"Gram matrix {sizes} ({allowed})"
         try:
