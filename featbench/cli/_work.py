@@ -128,7 +128,7 @@ def extract(
         print(json.dumps(summary))
     else:
         print(f"{dataset.name} · {network.name} ({network.weights}): {first.describe()}")
-        reporter.say("next: featbench fit --head svm-poly")
+        reporter.say("next: featbench fit --head logreg")
     finish(bool(first.skipped or dataset.problems))
 
 
