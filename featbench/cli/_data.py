@@ -22,10 +22,11 @@ data_app = typer.Typer(help="Look at a data set.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 _EXPLAINED = {
-    "duplicates": "groups of images with the same content",
-    "near_duplicates": "groups of nearly the same picture",
-    "leaks": "of these groups, in more than one split",
-    "conflicting_labels": "groups with the same content and different labels",
+    "duplicates": "sets of copies: images with the same content",
+    "near_duplicates": "sets of nearly the same picture",
+    "leaks": "of these sets of copies, those in more than one split",
+    "conflicting_labels": "sets of copies with different labels",
+    "split_groups": "groups (column group) that are in more than one split",
     "broken": "images that cannot be decoded",
     "absent_classes": "classes without an image in a split",
     "tiny_classes": "classes with fewer than five training images",
@@ -36,12 +37,12 @@ _EXPLAINED = {
 def check(
     data: Annotated[str, typer.Argument(help="What --data takes.", autocompletion=complete.data)],
     fix_splits: Annotated[
-        Path | None, Option(help="Write a .csv in which no group of copies is split.")
+        Path | None, Option(help="Write a .csv that splits no copies and no groups.")
     ] = None,
     split_seed: options.SplitSeed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Find copies and leaks, conflicting labels, broken files, missing and tiny classes."""
+    """Find copies and leaks, split groups, conflicting labels, broken files, tiny classes."""
     from featbench.datasets import audit, fixed_splits, load_dataset
     from featbench.files import write_whole
 
@@ -57,7 +58,8 @@ def check(
             kind: [[asdict(m) for m in group] for group in getattr(found, kind)]
             for kind in ("duplicates", "near_duplicates", "leaks", "conflicts")
         }
-        rest = {"broken": found.broken, "absent": found.absent, "tiny": found.tiny}
+        lists = ("split_groups", "broken", "absent", "tiny")
+        rest = {kind: getattr(found, kind) for kind in lists}
         print(json.dumps({"counts": counts, "groups": groups, **rest}))
     else:
         rows = [(name, str(count), _EXPLAINED[name]) for name, count in counts.items()]
@@ -71,11 +73,13 @@ def check(
 
 
 def _examples(found: "Audit", most: int = 5) -> None:
-    """Show the first groups that matter most, and the first broken files."""
+    """Show the first sets and groups that matter most, and the first broken files."""
     lines: list[str] = []
     shown: Sequence[list] = [*found.leaks[:most], *found.conflicts[:most]]  # type: ignore[type-arg]
     for group in shown:
         lines.append("same: " + "  ".join(f"{m.split}:{m.id} ({m.label})" for m in group[:4]))
+    parted = found.split_groups[:most]
+    lines += [f"split group: {group} in {', '.join(sides)}" for group, sides in parted]
     lines += [f"broken: {split}:{i}: {reason}" for split, i, reason in found.broken[:most]]
     lines += [f"absent: {c} in {split}" for split, c in found.absent[:most]]
     if lines:

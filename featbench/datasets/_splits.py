@@ -1,6 +1,7 @@
 """Splits that hang on each image's id (or group) alone: adding an image moves no other."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -157,7 +158,33 @@ def settle_splits(
                 f"{len(absent)} of {len(dataset.classes)} classes have no {name} {dataset.item}: "
                 f"{shown}"
             )
+    if parted := split_groups(splits):
+        group, sides = next(iter(parted.items()))
+        problems.append(
+            f"{len(parted)} of {_n_groups(splits)} groups {'is' if len(parted) == 1 else 'are'} in "
+            f"more than one split (first: {group} in {', '.join(sides)}): accuracy comes out "
+            "too high; mend the column split, or leave it out: groups then stay together"
+        )
     return replace(dataset, splits=splits, notices=tuple(notices), problems=tuple(problems))
+
+
+def split_groups(splits: Mapping[str, Split]) -> dict[str, tuple[str, ...]]:
+    """Return the groups that lie in more than one split, each with the names of its splits.
+
+    Parameters
+    ----------
+    splits : mapping of str to Split
+        All of a data set's. An image without a group is its own, and lies in one split.
+    """
+    sides: dict[str, dict[str, None]] = {}
+    for name, split in splits.items():
+        for group in split.groups or ():
+            sides.setdefault(group, {})[name] = None
+    return {group: tuple(names) for group, names in sides.items() if len(names) > 1}
+
+
+def _n_groups(splits: Mapping[str, Split]) -> int:
+    return len({group for split in splits.values() for group in split.groups or ()})
 
 
 def _why(share: float) -> str:
