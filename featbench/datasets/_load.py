@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 from featbench.datasets._dataset import Dataset
-from featbench.datasets._files import from_folder, from_table, from_zip
+from featbench.datasets._files import from_folder, from_zip
 from featbench.datasets._registry import DATASETS
 from featbench.datasets._source import Source
 from featbench.datasets._splits import TEST_SHARE, settle_splits
+from featbench.datasets._tables import from_table
 from featbench.errors import UsageError, did_you_mean
 
 
