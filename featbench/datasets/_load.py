@@ -33,7 +33,7 @@ def load_dataset(
         folders with or without split folders, or a .csv or .parquet table with the columns
         ``path``, ``label`` and perhaps ``split`` and ``group``. Options may follow:
         ``photos.zip:classes=cat,dog`` for some of the classes, ``digits:test=0.3`` to put its
-        splits together and take about so much of each class for test.
+        splits together and take about so many of the images for test.
     limit : int, optional
         Keep this many images of each class and split: those whose id hashes lowest.
     split_seed : int
