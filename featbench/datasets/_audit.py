@@ -54,6 +54,10 @@ class Audit:
         Groups of the data set's own (patients, say) that lie in more than one split.
     broken : list of (split, id, reason)
         Images that cannot be decoded.
+    missing : list of path
+        Files that a table names and that are not there.
+    left_out : list of str
+        What else of the source was not read, a line each (an empty class folder).
     absent : list of (split, class)
         Classes without an image in a split.
     tiny : list of (class, count)
@@ -64,6 +68,8 @@ class Audit:
     near_duplicates: list[list[Member]] = field(default_factory=list)
     split_groups: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     broken: list[tuple[str, str, str]] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     absent: list[tuple[str, str]] = field(default_factory=list)
     tiny: list[tuple[str, int]] = field(default_factory=list)
 
@@ -87,6 +93,8 @@ class Audit:
             "conflicting_labels": len(self.conflicts),
             "split_groups": len(self.split_groups),
             "broken": len(self.broken),
+            "missing": len(self.missing),
+            "left_out": len(self.left_out),
             "absent_classes": len(self.absent),
             "tiny_classes": len(self.tiny),
         }
@@ -102,7 +110,7 @@ def audit(dataset: Dataset, reporter: Reporter = SILENT) -> Audit:
     reporter : Reporter
         Is told of progress.
     """
-    found = Audit()
+    found = Audit(missing=list(dataset.missing), left_out=list(dataset.left_out))
     members, digests, pictures = _all(dataset)
     groups = defaultdict(list)
     for member, digest in zip(members, digests, strict=True):

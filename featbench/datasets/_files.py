@@ -58,7 +58,8 @@ def walk_zip(path: Path) -> tuple[dict[str, ZipPicture], set[str], tuple[str, ..
         folders |= {"/".join(parts[: i + 1]) for i in range(len(parts))}
     if not unsafe:
         return files, folders, ()
-    note = f"left out {len(unsafe)} zip members with unsafe names (first: {unsafe[0]!r})"
+    kind = "zip member with an unsafe name" if len(unsafe) == 1 else "zip members with unsafe names"
+    note = f"left out {len(unsafe)} {kind} (first: {unsafe[0]!r})"
     return files, folders, (note,)
 
 
@@ -66,4 +67,5 @@ def from_zip(path: Path) -> Dataset:
     """Read a zip of class folders in place: nothing is unpacked."""
     files, folders, left_out = walk_zip(path)
     dataset = from_class_folders(path.stem, str(path), files, folders)
-    return replace(dataset, problems=(*dataset.problems, *left_out))
+    problems = (*dataset.problems, *left_out)
+    return replace(dataset, problems=problems, left_out=problems)

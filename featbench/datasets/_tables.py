@@ -62,8 +62,9 @@ def from_table(path: Path) -> Dataset:
             groups=_groups(rows) if "group" in rows else None,
         )
     return Dataset(
-        path.stem, str(path), classes, splits, problems=tuple(problems), root=path.parent.resolve()
-    )
+        path.stem, str(path), classes, splits, problems=tuple(problems),
+        root=path.parent.resolve(), missing=tuple(missing),
+    )  # fmt: skip
 
 
 def _read_csv(path: Path) -> _Table:
