@@ -12,7 +12,10 @@ from featbench.datasets._pictures import FilePicture
 from featbench.errors import UsageError
 
 _COLUMNS = ("path", "label", "split", "group")
-_EXPECTED = "expected a first line path,label[,split][,group], with commas between"
+_EXPECTED = (
+    "expected a first line path,label[,split][,group], with commas, semicolons or tabs between"
+)
+_SEPARATORS = ",;\t"
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,9 @@ def from_table(path: Path) -> Dataset:
 def _read_csv(path: Path) -> _Table:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file)
+            first = file.readline()
+            file.seek(0)
+            lines = csv.reader(file, delimiter=_separator(first))
             header = next(lines, [])
             wanted = _wanted(path, header)
             columns: dict[str, list[str]] = {name: [] for name in wanted}
@@ -82,14 +87,36 @@ def _read_csv(path: Path) -> _Table:
                 if any(cell.strip() for cell in cells[len(header) :]):
                     raise UsageError(
                         f"{path}, {place}: has {len(cells)} cells, the first line {len(header)}; "
-                        'put a cell with a comma in it between quotes: "a,b.jpg"'
+                        'put a cell with a separator in it between quotes: "a,b.jpg"'
                     )
                 places.append(place)
                 for name, i in wanted.items():
                     columns[name].append(cells[i].strip() if i < len(cells) else "")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path}: is not UTF-8 ({error.reason}: {error.object[error.start : error.end]!r}); "
+            "save the table as CSV UTF-8"
+        ) from error
     except (ValueError, OSError, csv.Error) as error:
         raise UsageError(f"{path}: cannot be read as a table ({error}); {_EXPECTED}") from error
+    columns["path"] = [_with_slashes(path.parent, p) for p in columns["path"]]
     return _Table(columns, places)
+
+
+def _separator(header: str) -> str:
+    """Return the separator by which the first line names a path and a label; else a comma."""
+    for separator in _SEPARATORS:
+        names = {name.strip().lower() for name in next(csv.reader([header], delimiter=separator))}
+        if {"path", "label"} <= names:
+            return separator
+    return ","
+
+
+def _with_slashes(folder: Path, path: str) -> str:
+    r"""Return a path such as ``cat\1.jpg`` with ``/``, unless a file has a ``\`` in its name."""
+    if "\\" not in path or (folder / path).is_file():
+        return path
+    return path.replace("\\", "/")
 
 
 def _read_parquet(path: Path) -> _Table:
@@ -111,10 +138,10 @@ def _read_parquet(path: Path) -> _Table:
 
 
 def _wanted(path: Path, header: list[str]) -> dict[str, int]:
-    """Return where the columns are that are read."""
+    """Return where the columns are that are read, however they are capitalised."""
     if not header:
         raise UsageError(f"{path}: cannot be read as a table (it is empty); {_EXPECTED}")
-    names = [name.strip() for name in header]
+    names = [name.strip().lower() for name in header]
     if missing := {"path", "label"} - set(names):
         raise UsageError(
             f"{path}: has no column {' and no column '.join(sorted(missing))} (it has: "

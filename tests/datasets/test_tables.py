@@ -89,3 +89,41 @@ def test_a_parquet_table_is_read_by_the_same_rules(
     table.loc[4, "label"] = None
     with pytest.raises(UsageError, match=r"t.parquet, row 5: has no label; give"):
         load_dataset(file)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_table_as_a_spreadsheet_saves_it_gives_the_same_data(
+    separator: str, photos: Path
+) -> None:
+    table = write_table(photos)
+    plain = load_dataset(table)
+    text = table.read_text().replace("path,label,split", "Path,LABEL,Split").replace("/", "\\")
+    lines = text.replace(",", separator).splitlines()
+    lines += [separator * 2, ""]  # an empty row of the spreadsheet, an empty line
+    table.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    saved = load_dataset(table)
+    assert saved.classes == plain.classes
+    assert saved.train.ids == plain.train.ids
+    assert saved.fingerprint == plain.fingerprint
+
+
+def test_a_backslash_in_a_files_own_name_stays(photos: Path) -> None:
+    table = write_table(photos)
+    (photos / "train/moss/moss_000.jpg").rename(photos / "a\\b.jpg")
+    table.write_text(table.read_text().replace("train/moss/moss_000.jpg", "a\\b.jpg"))
+    assert "a\\b.jpg" in load_dataset(table).train.ids
+
+
+def test_quoted_cells_keep_their_separators(photos: Path) -> None:
+    table = write_table(photos)
+    (photos / "train/moss/moss_000.jpg").rename(photos / "a, b.jpg")
+    table.write_text(table.read_text().replace("train/moss/moss_000.jpg", '"a, b.jpg"'))
+    assert "a, b.jpg" in load_dataset(table).train.ids
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_a_table_that_is_not_utf_8_says_how_to_save_it(encoding: str, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes("path,label\na.jpg,bösartig\n".encode(encoding))
+    with pytest.raises(UsageError, match=r"t.csv: is not UTF-8 .*save the table as CSV UTF-8"):
+        load_dataset(table)
