@@ -15,7 +15,7 @@ D = TypeVar("D", bound=Dataset)
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.2
-"""Of each class of train, held out to choose on where the source has no val split."""
+"""Of train, about so much is held out to choose on where the source has no val split."""
 
 
 def _position(key: str, purpose: str, seed: int) -> float:
@@ -219,7 +219,7 @@ def _next_step(dataset: Dataset, name: str, made: float | None) -> str:
 
 
 def with_validation(dataset: D, *, share: float = VALIDATION_SHARE, split_seed: int = 0) -> D:
-    """Return the data set with a ``val`` split: its own, else a share of each class of train.
+    """Return the data set with a ``val`` split: its own, else a share of train.
 
     Parameters
     ----------

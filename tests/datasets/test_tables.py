@@ -127,3 +127,15 @@ def test_a_table_that_is_not_utf_8_says_how_to_save_it(encoding: str, tmp_path: 
     table.write_bytes("path,label\na.jpg,bösartig\n".encode(encoding))
     with pytest.raises(UsageError, match=r"t.csv: is not UTF-8 .*save the table as CSV UTF-8"):
         load_dataset(table)
+
+
+def test_the_path_as_it_is_written_decides_an_images_side(photos: Path) -> None:
+    table = write_table(photos, split=False)
+    relative = load_dataset(table)
+    assert {name.split("/")[0] for name in relative.train.ids} == {"train", "test"}
+    absolute = table.with_name("absolute.csv")
+    lines = [line.replace("t", f"{photos}/t", 1) for line in table.read_text().splitlines()[1:]]
+    absolute.write_text("\n".join(["path,label", *lines]))
+    other = load_dataset(absolute)
+    assert sorted((*other.train.ids, *other.test.ids)) == [li.split(",")[0] for li in sorted(lines)]
+    assert set(other.test.ids) != {f"{photos}/{name}" for name in relative.test.ids}
