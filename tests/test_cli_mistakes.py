@@ -21,7 +21,7 @@ def mess(photos: Path, tmp_path: Path) -> Path:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.zip").write_text("no zip")
     (tmp_path / "wrong.csv").write_text("file,class\na.jpg,moss\n")
-    (tmp_path / "semicolons.csv").write_text("path;label\na.jpg;moss\n")
+    (tmp_path / "bars.csv").write_text("path|label\na.jpg|moss\n")
     (tmp_path / "moved.csv").write_text("path,label\nmoss/1.jpg,moss\nsky/1.jpg,sky\n")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "notes.txt").write_text("hello")
@@ -48,7 +48,7 @@ LENET = "--backbone lenet5 --data photos"
         ("extract --data one", ["only one class ('moss')", "at least two class folders"]),
         ("extract --data bad.zip", ["bad.zip: cannot be read as a zip", "make it again"]),
         ("extract --data wrong.csv", ["no column label", "it has: file, class", "path,label"]),
-        ("extract --data semicolons.csv", ["it has: path;label", "with commas between"]),
+        ("extract --data bars.csv", ["it has: path|label", "with commas, semicolons or tabs"]),
         ("extract --data moved.csv", ["none of its 2 files", "relative to the table's folder"]),
         ("extract --data empty.csv", ["empty.csv: cannot be read", "path,label"]),
         ("extract --data notes.txt", ["notes.txt: expected a folder, a .zip, a .csv"]),

@@ -286,5 +286,8 @@ def init(
     from featbench.networks import check_network
 
     check_network(backbone)
-    load_dataset(data)  # an error now is better than one in every later command
+    dataset = load_dataset(data)  # an error now is better than one in every later command
+    for line in (*dataset.notices, *dataset.problems):
+        typer.echo(f"{dataset.name}: {line}", err=True)
+    print(f"{dataset.name}: {dataset.describe()}")
     print(f"wrote {write_project(data, backbone)}; next: featbench fit --head logreg")

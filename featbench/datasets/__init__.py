@@ -15,6 +15,7 @@ from featbench.datasets._splits import (
     draw_in_all,
     draw_per_class,
     settle_splits,
+    split_groups,
     split_off,
     with_validation,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "load_dataset",
     "register_dataset",
     "settle_splits",
+    "split_groups",
     "split_off",
     "unread_images",
     "use_index",

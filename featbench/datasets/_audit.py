@@ -21,6 +21,7 @@ from PIL import Image
 
 from featbench.datasets._dataset import Dataset, Picture
 from featbench.datasets._decode import decode
+from featbench.datasets._splits import split_groups
 from featbench.errors import BrokenImageError
 from featbench.machine import cores
 from featbench.progress import SILENT, Reporter
@@ -48,9 +49,15 @@ class Audit:
     Parameters
     ----------
     duplicates, near_duplicates : list of list of Member
-        Groups of images with the same content, and with nearly the same picture.
+        Sets of images with the same content, and with nearly the same picture.
+    split_groups : list of (group, splits)
+        Groups of the data set's own (patients, say) that lie in more than one split.
     broken : list of (split, id, reason)
         Images that cannot be decoded.
+    missing : list of path
+        Files that a table names and that are not there.
+    left_out : list of str
+        What else of the source was not read, a line each (an empty class folder).
     absent : list of (split, class)
         Classes without an image in a split.
     tiny : list of (class, count)
@@ -59,19 +66,22 @@ class Audit:
 
     duplicates: list[list[Member]] = field(default_factory=list)
     near_duplicates: list[list[Member]] = field(default_factory=list)
+    split_groups: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     broken: list[tuple[str, str, str]] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     absent: list[tuple[str, str]] = field(default_factory=list)
     tiny: list[tuple[str, int]] = field(default_factory=list)
 
     @property
     def leaks(self) -> list[list[Member]]:
-        """Groups, exact or near, that lie in more than one split."""
+        """Sets of copies, exact or near, that lie in more than one split."""
         groups = [*self.duplicates, *self.near_duplicates]
         return [g for g in groups if len({m.split for m in g}) > 1]
 
     @property
     def conflicts(self) -> list[list[Member]]:
-        """Groups with the same content and different labels."""
+        """Sets with the same content and different labels."""
         return [g for g in self.duplicates if len({m.label for m in g}) > 1]
 
     def counts(self) -> dict[str, int]:
@@ -81,7 +91,10 @@ class Audit:
             "near_duplicates": len(self.near_duplicates),
             "leaks": len(self.leaks),
             "conflicting_labels": len(self.conflicts),
+            "split_groups": len(self.split_groups),
             "broken": len(self.broken),
+            "missing": len(self.missing),
+            "left_out": len(self.left_out),
             "absent_classes": len(self.absent),
             "tiny_classes": len(self.tiny),
         }
@@ -97,7 +110,7 @@ def audit(dataset: Dataset, reporter: Reporter = SILENT) -> Audit:
     reporter : Reporter
         Is told of progress.
     """
-    found = Audit()
+    found = Audit(missing=list(dataset.missing), left_out=list(dataset.left_out))
     members, digests, pictures = _all(dataset)
     groups = defaultdict(list)
     for member, digest in zip(members, digests, strict=True):
@@ -117,6 +130,7 @@ def audit(dataset: Dataset, reporter: Reporter = SILENT) -> Audit:
     for rows in near_groups(np.array(hashes, dtype=np.uint64), np.array(thumbnails)):
         found.near_duplicates.append([m for row in rows for m in groups[digests[seen[row]]]])
 
+    found.split_groups = list(split_groups(dataset.splits).items())
     for name, split in dataset.splits.items():
         count = Counter(split.labels.tolist())
         found.absent += [(name, c) for i, c in enumerate(dataset.classes) if not count[i]]
@@ -223,9 +237,10 @@ def near_groups(
 
 
 def fixed_splits(dataset: Dataset, found: Audit) -> str:
-    """Return a CSV table in which no group of copies or near-copies is split, and none is broken.
+    """Return a CSV table in which neither copies nor groups are split, and no image is broken.
 
-    A group goes where most of its images are; of equals, to the first of train, val, test.
+    Copies, near-copies and a group of the data set's own stay together: all go where most of them
+    are; of equals, to the first of train, val, test.
 
     Parameters
     ----------
@@ -235,14 +250,20 @@ def fixed_splits(dataset: Dataset, found: Audit) -> str:
         Of that data set.
     """
     side = {(name, i): name for name, split in dataset.splits.items() for i in split.ids}
+    own = defaultdict(list)
     group_of: dict[str, str] = {}
-    for group in _joined([*found.duplicates, *found.near_duplicates]):
-        order = sorted({m.split for m in group}, key=lambda s: ["train", "val", "test"].index(s))
-        count = Counter(m.split for m in group)
+    for name, split in dataset.splits.items():
+        for i, label, group in zip(split.ids, split.labels, split.groups or (), strict=False):
+            own[group].append(Member(name, i, dataset.classes[label]))
+            group_of[i] = group
+    for together in _joined([*own.values(), *found.duplicates, *found.near_duplicates]):
+        order = sorted({m.split for m in together}, key=lambda s: ["train", "val", "test"].index(s))
+        count = Counter(m.split for m in together)
         goal = max(order, key=lambda s: count[s])
-        for member in group:
+        first = together[0].id
+        for member in together:
             side[member.split, member.id] = goal
-            group_of[member.id] = group[0].id
+            group_of[member.id] = group_of.get(first, first)
     broken = {(split, i) for split, i, _ in found.broken}
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -256,12 +277,11 @@ def fixed_splits(dataset: Dataset, found: Audit) -> str:
 
 
 def _joined(groups: list[list[Member]]) -> list[list[Member]]:
-    """Join groups that share an image."""
-    joined: list[dict[Member, None]] = []
+    """Join sets that share an image."""
+    now: dict[Member, dict[Member, None]] = {}
     for group in groups:
         mine = dict.fromkeys(group)
-        for other in [j for j in joined if j.keys() & mine.keys()]:
+        for other in {id(one): one for m in group if (one := now.get(m))}.values():
             mine |= other
-            joined.remove(other)
-        joined.append(mine)
-    return [list(one) for one in joined]
+        now |= dict.fromkeys(mine, mine)
+    return [list(one) for one in {id(one): one for one in now.values()}.values()]

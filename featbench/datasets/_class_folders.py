@@ -104,10 +104,14 @@ def from_class_folders(
         where = ", ".join(sorted(beside))
         problems.append(f"left out images in folders beside the splits: {where}")
     if loose:
-        problems.append(f"left out {len(loose)} images outside class folders (first: {loose[0]})")
+        noun = "image" if len(loose) == 1 else "images"
+        problems.append(f"left out {len(loose)} {noun} outside class folders (first: {loose[0]})")
     notices = _other_files(files.keys() - images.keys())
     inner = root.joinpath(*wrapped) if root is not None else None
-    return Dataset(name, source, tuple(classes), splits, tuple(notices), tuple(problems), inner)
+    left_out = tuple(problems)
+    return Dataset(
+        name, source, tuple(classes), splits, tuple(notices), left_out, inner, left_out=left_out
+    )
 
 
 def seen(path: str) -> Parts | None:
@@ -136,7 +140,8 @@ def _other_files(others: Iterable[Parts]) -> list[str]:
         return []
     kinds = Counter(PurePosixPath(name).suffix.lower() or name for name in names).most_common(3)
     text = ", ".join(f"{count} × {kind}" for kind, count in kinds)
-    return [f"left out {len(names)} files that are not images ({text})"]
+    files = "file that is no image" if len(names) == 1 else "files that are not images"
+    return [f"left out {len(names)} {files} ({text})"]
 
 
 def _wrappers(images: Iterable[Parts]) -> Parts:

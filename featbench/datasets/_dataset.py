@@ -135,6 +135,10 @@ class Dataset:
         What the user should look at (an empty class folder), a line each.
     root : Path, optional
         What ids are paths below, for a folder on disk.
+    missing : tuple of str
+        Paths that a table names and that are not there; ``problems`` counts them.
+    left_out : tuple of str
+        Those of ``problems`` that say what else of the source was not read.
     """
 
     item: ClassVar[str] = "image"
@@ -146,6 +150,8 @@ class Dataset:
     notices: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     root: Path | None = None
+    missing: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def train(self) -> Split:
@@ -200,10 +206,23 @@ class Dataset:
             by_label[label] = value
         return by_label
 
-    def __repr__(self) -> str:
+    def describe(self) -> str:
+        """Return how many classes there are, and how many items each split has, on one line."""
         sizes = ", ".join(f"{name} {len(split):,}" for name, split in self.splits.items())
-        kind = type(self).__name__
-        return f"<{kind} {self.name!r}: {len(self.classes):,} classes; {self.item}s: {sizes}>"
+        return f"{len(self.classes):,} classes; {self.item}s: {sizes}"
+
+    def class_counts(self) -> dict[str, dict[str, int]]:
+        """Return by class how many items each split has of it."""
+        count = {
+            name: np.bincount(split.labels, minlength=len(self.classes)).tolist()
+            for name, split in self.splits.items()
+        }
+        return {
+            c: {name: count[name][label] for name in count} for label, c in enumerate(self.classes)
+        }
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}: {self.describe()}>"
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: name, classes, and how many items each split has."""

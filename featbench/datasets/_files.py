@@ -1,4 +1,4 @@
-"""Data sets in files of the user's own: a folder, a zip, a table."""
+"""Data sets in files of the user's own: a folder, a zip."""
 
 import os
 import re
@@ -6,18 +6,12 @@ import stat
 import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-if TYPE_CHECKING:
-    import pandas as pd
-from featbench.datasets._class_folders import SPLIT_NAMES, from_class_folders
-from featbench.datasets._dataset import Dataset, Split
+from featbench.datasets._class_folders import from_class_folders
+from featbench.datasets._dataset import Dataset
 from featbench.datasets._pictures import Archive, FilePicture, ZipPicture
 from featbench.errors import UsageError
 
-_EXPECTED = "expected a first line path,label[,split][,group], with commas between"
 _DRIVE = re.compile(r"[A-Za-z]:/")
 
 
@@ -64,7 +58,8 @@ def walk_zip(path: Path) -> tuple[dict[str, ZipPicture], set[str], tuple[str, ..
         folders |= {"/".join(parts[: i + 1]) for i in range(len(parts))}
     if not unsafe:
         return files, folders, ()
-    note = f"left out {len(unsafe)} zip members with unsafe names (first: {unsafe[0]!r})"
+    kind = "zip member with an unsafe name" if len(unsafe) == 1 else "zip members with unsafe names"
+    note = f"left out {len(unsafe)} {kind} (first: {unsafe[0]!r})"
     return files, folders, (note,)
 
 
@@ -72,64 +67,5 @@ def from_zip(path: Path) -> Dataset:
     """Read a zip of class folders in place: nothing is unpacked."""
     files, folders, left_out = walk_zip(path)
     dataset = from_class_folders(path.stem, str(path), files, folders)
-    return replace(dataset, problems=(*dataset.problems, *left_out))
-
-
-def from_table(path: Path) -> Dataset:
-    """Read a CSV or Parquet table: ``path``, ``label`` and perhaps ``split`` and ``group``.
-
-    Paths are relative to the table's folder.
-    """
-    import pandas as pd
-
-    try:
-        table = (
-            pd.read_csv(path, dtype=str, keep_default_na=False)
-            if path.suffix.lower() == ".csv"
-            else pd.read_parquet(path).astype(str)
-        )
-    except (ValueError, OSError, ImportError) as error:
-        raise UsageError(f"{path}: cannot be read as a table ({error}); {_EXPECTED}") from error
-    if missing := {"path", "label"} - set(table.columns):
-        there = ", ".join(map(str, table.columns))
-        raise UsageError(
-            f"{path}: has no column {' and no column '.join(sorted(missing))} (it has: {there}); "
-            f"{_EXPECTED}"
-        )
-    if (repeated := table["path"].duplicated()).any():
-        raise UsageError(f"{path}: names {table['path'][repeated].iloc[0]!r} more than once")
-    classes = tuple(sorted(set(table["label"])))
-    label = {c: i for i, c in enumerate(classes)}
-    absent = [p for p in table["path"] if not (path.parent / p).is_file()]
-    if absent and len(absent) == len(table):
-        first = (path.parent / absent[0]).absolute()
-        raise UsageError(
-            f"{path}: none of its {len(absent):,} files is there (first: {first})"
-            "; paths are relative to the table's folder"
-        )
-    problems = (
-        [f"{len(absent)} files of the table are missing (first: {absent[0]})"] if absent else []
-    )
-    table = table[~table["path"].isin(absent)]
-    sides = table["split"].str.lower() if "split" in table else table["path"].map(lambda _: "train")
-    sides = sides.map(lambda side: SPLIT_NAMES.get(side, side))
-    if strange := sorted(set(sides) - set(SPLIT_NAMES.values())):
-        raise UsageError(f"{path}: column split holds {strange[0]!r}; expected train, val or test")
-    splits = {}
-    for side in sorted(set(sides)):
-        rows = table[sides == side]
-        splits[side] = Split(
-            ids=tuple(rows["path"]),
-            labels=np.array([label[c] for c in rows["label"]], dtype=np.int64),
-            pictures=tuple(FilePicture(path.parent / p) for p in rows["path"]),
-            groups=_groups(rows) if "group" in rows else None,
-        )
-    return Dataset(
-        path.stem, str(path), classes, splits, problems=tuple(problems), root=path.parent.resolve()
-    )
-
-
-def _groups(rows: "pd.DataFrame") -> tuple[str, ...]:
-    """Return each row's group; an image without one is its own."""
-    pairs = zip(rows["group"], rows["path"], strict=True)
-    return tuple(group or path for group, path in pairs)
+    problems = (*dataset.problems, *left_out)
+    return replace(dataset, problems=problems, left_out=problems)

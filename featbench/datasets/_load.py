@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 from featbench.datasets._dataset import Dataset
-from featbench.datasets._files import from_folder, from_table, from_zip
+from featbench.datasets._files import from_folder, from_zip
 from featbench.datasets._registry import DATASETS
 from featbench.datasets._source import Source
 from featbench.datasets._splits import TEST_SHARE, settle_splits
+from featbench.datasets._tables import from_table
 from featbench.errors import UsageError, did_you_mean
 
 
@@ -32,7 +33,7 @@ def load_dataset(
         folders with or without split folders, or a .csv or .parquet table with the columns
         ``path``, ``label`` and perhaps ``split`` and ``group``. Options may follow:
         ``photos.zip:classes=cat,dog`` for some of the classes, ``digits:test=0.3`` to put its
-        splits together and take about so much of each class for test.
+        splits together and take about so many of the images for test.
     limit : int, optional
         Keep this many images of each class and split: those whose id hashes lowest.
     split_seed : int

@@ -29,7 +29,7 @@ class Source:
     classes : tuple of str
         Only these classes, by name or number, in the source's own order; all where none is named.
     test : float, optional
-        The source's own splits are put together, and about this share of each class is test.
+        The source's own splits are put together, and about this share of the images is test.
     """
 
     place: str

@@ -1,6 +1,7 @@
 """Splits that hang on each image's id (or group) alone: adding an image moves no other."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ D = TypeVar("D", bound=Dataset)
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.2
-"""Of each class of train, held out to choose on where the source has no val split."""
+"""Of train, about so much is held out to choose on where the source has no val split."""
 
 
 def _position(key: str, purpose: str, seed: int) -> float:
@@ -29,8 +30,9 @@ def split_off(
 ) -> tuple[Split, Split]:
     """Divide a split in two by a hash of each image's id, or of its group.
 
-    The hash is uniform, so every class is divided in about the same proportion; sizes are
-    approximate, and that is the price of a side that no other image can change. With so few ids
+    The hash is uniform, so every class is divided in the same proportion on average; sizes are
+    approximate (of twenty images a share of 0.2 takes one to eight), and that is the price of a
+    side that no other image can change. With so few ids
     or groups that a part were empty, it gets the one that hashes nearest.
 
     Parameters
@@ -38,7 +40,7 @@ def split_off(
     split : Split
         The images to divide.
     share : float
-        About this share of each class goes to the second part; between 0 and 1.
+        About this share of the images, or of the groups, goes to the second part; 0 to 1.
     seed : int
         The split seed.
     purpose : str
@@ -116,7 +118,7 @@ def settle_splits(
     limit : int or None
         Images a class and split; None keeps all.
     test_share : float
-        About so much of each class, where the source has no test split.
+        About so many of the images or groups, where the source has no test split.
 
     Raises
     ------
@@ -139,13 +141,11 @@ def settle_splits(
     if "test" not in splits and "val" in splits:
         splits["test"] = splits.pop("val")
         notices.append("no test split in the source: its val split is the test split")
-    if "test" not in splits:
+    made = "test" not in splits
+    if made:
         train, test = split_off(splits["train"], test_share, seed=split_seed, purpose="test")
         splits |= {"train": train, "test": test}
-        notices.append(
-            f"{_why(test_share)} of each class "
-            f"({len(test)} {dataset.item}s, by a hash of the id) is the test split"
-        )
+        notices.append(_held_out(dataset, splits, test_share))
     splits = {name: splits[name] for name in ("train", "val", "test") if name in splits}
     problems = list(dataset.problems)
     for name in ("train", "test"):
@@ -153,24 +153,73 @@ def settle_splits(
         absent = [c for label, c in enumerate(dataset.classes) if label not in present]
         if absent:
             shown = ", ".join(absent[:5]) + (", …" if len(absent) > 5 else "")
+            have = "has" if len(absent) == 1 else "have"
             problems.append(
-                f"{len(absent)} of {len(dataset.classes)} classes have no {name} {dataset.item}: "
-                f"{shown}"
+                f"{len(absent)} of {len(dataset.classes)} classes {have} no {name} {dataset.item}: "
+                f"{shown}; {_next_step(dataset, name, test_share if made else None)}"
             )
+    if parted := split_groups(splits):
+        group, sides = next(iter(parted.items()))
+        problems.append(
+            f"{len(parted)} of {_n_groups(splits)} groups {'is' if len(parted) == 1 else 'are'} in "
+            f"more than one split (first: {group} in {', '.join(sides)}): accuracy comes out "
+            "too high; mend the column split, or leave it out: groups then stay together"
+        )
     return replace(dataset, splits=splits, notices=tuple(notices), problems=tuple(problems))
 
 
-def _why(share: float) -> str:
+def split_groups(splits: Mapping[str, Split]) -> dict[str, tuple[str, ...]]:
+    """Return the groups that lie in more than one split, each with the names of its splits.
+
+    Parameters
+    ----------
+    splits : mapping of str to Split
+        All of a data set's. An image without a group is its own, and lies in one split.
+    """
+    sides: dict[str, dict[str, None]] = {}
+    for name, split in splits.items():
+        for group in split.groups or ():
+            sides.setdefault(group, {})[name] = None
+    return {group: tuple(names) for group, names in sides.items() if len(names) > 1}
+
+
+def _n_groups(splits: Mapping[str, Split]) -> int:
+    return len({group for split in splits.values() for group in split.groups or ()})
+
+
+def _held_out(dataset: Dataset, splits: Mapping[str, Split], share: float) -> str:
+    """Say how the test split was made, and how unequally it fell on the classes."""
     given = share != TEST_SHARE
+    why = f"test={share:g}" if given else "no test split in the source"
+    part = f"about {100 * share:g}%" if given else "about a fifth"
+    train, test = splits["train"], splits["test"]
+    counts = np.bincount(test.labels, minlength=len(dataset.classes))
+    least, most = counts.min(), counts.max()
+    size = f"{len(test):,} {dataset.item}{'' if len(test) == 1 else 's'}"
+    size += f", {least:,} a class" if least == most else f", {least:,} to {most:,} a class"
+    if train.groups is None:
+        return f"{why}: {part} ({size}, by a hash of the id) is the test split"
+    n = [_n_groups({"": split}) for split in (test, train)]
     return (
-        f"test={share:g}: about {100 * share:g}%"
-        if given
-        else "no test split in the source: about a fifth"
+        f"{why}: {part} of the groups, each of them whole ({n[0]:,} of {sum(n):,} groups: {size}; "
+        "by a hash of the group), is the test split"
     )
 
 
+def _next_step(dataset: Dataset, name: str, made: float | None) -> str:
+    """Say what gives a class images in a split; ``made`` is the share where featbench made it."""
+    pictures = dataset.item == "image"
+    if made is None:
+        return f"put some of their {dataset.item}s into {name}"
+    steps = [f"give a split of your own ({'folders or ' if pictures else ''}a column split)"]
+    if pictures and name == "test" and made < 0.5:
+        source = dataset.source.partition(":test=")[0]
+        steps.append(f"a larger share ({source}:test={0.3 if made < 0.3 else 0.5})")
+    return f"{', '.join(steps)} or another --split-seed"
+
+
 def with_validation(dataset: D, *, share: float = VALIDATION_SHARE, split_seed: int = 0) -> D:
-    """Return the data set with a ``val`` split: its own, else a share of each class of train.
+    """Return the data set with a ``val`` split: its own, else a share of train.
 
     Parameters
     ----------

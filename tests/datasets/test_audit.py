@@ -54,7 +54,10 @@ def test_everything_planted_is_found(scenes: Path) -> None:
         "near_duplicates": 1,
         "leaks": 2,
         "conflicting_labels": 1,
+        "split_groups": 0,
         "broken": 1,
+        "missing": 0,
+        "left_out": 0,
         "absent_classes": 1,
         "tiny_classes": 1,
     }

@@ -91,3 +91,43 @@ def test_few_groups_leave_neither_part_empty(photos: Path) -> None:
         assert len(kept)
         assert len(taken)
         assert not set(kept.groups or ()) & set(taken.groups or ())
+
+
+def test_the_notice_says_how_unequally_the_classes_were_hit(tmp_path: Path) -> None:
+    dataset = load_dataset(make_photos(tmp_path / "p", {"": 12}, size=4))
+    counts = np.bincount(dataset.test.labels, minlength=3)
+    assert dataset.notices == (
+        f"no test split in the source: about a fifth ({counts.sum()} images, {counts.min()} to "
+        f"{counts.max()} a class, by a hash of the id) is the test split",
+    )
+
+
+def test_with_groups_the_notice_speaks_of_groups(tmp_path: Path) -> None:
+    root = make_photos(tmp_path / "p", {"": 10}, size=4)
+    lines = ["path,label,group"]
+    for path in sorted(root.rglob("*.jpg")):
+        lines.append(f"{path.relative_to(root)},{path.parent.name},{int(path.stem[-3:]) // 2}")
+    (root / "t.csv").write_text("\n".join(lines))
+    dataset = load_dataset(root / "t.csv")
+    n, images = len(set(dataset.test.groups or ())), len(dataset.test)
+    assert dataset.notices == (
+        f"no test split in the source: about a fifth of the groups, each of them whole ({n} of 5 "
+        f"groups: {images} images, {images // 3} a class; by a hash of the group), is the test "
+        "split",
+    )
+
+
+def test_a_class_without_test_images_comes_with_a_next_step(tmp_path: Path) -> None:
+    root = make_photos(tmp_path / "p", {"": 10}, size=4)
+    for path in list((root / "sky").iterdir())[1:]:
+        path.unlink()
+    lines = [line for seed in range(9) for line in load_dataset(root, split_seed=seed).problems]
+    line = next(line for line in lines if "no test image" in line)
+    assert line == (
+        "1 of 3 classes has no test image: sky; give a split of your own (folders or a column "
+        f"split), a larger share ({root}:test=0.3) or another --split-seed"
+    )
+    own = make_photos(tmp_path / "own", {"train": 3, "test": 2}, size=4)
+    shutil.rmtree(own / "test" / "sky")
+    (line,) = load_dataset(own).problems
+    assert line == "1 of 3 classes has no test image: sky; put some of their images into test"
