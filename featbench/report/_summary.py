@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from featbench.experiments import FROZEN
 from featbench.report._columns import percent
 from featbench.report._few_shots import FewShotCurve
+from featbench.report._guessing_notes import guessing_sentences
 from featbench.report._labels_table import said
 from featbench.report._names import label_of, method_name
 from featbench.report._rows import Row
@@ -60,6 +61,7 @@ def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
         f"{data}: {of} {label_of(best.first)}: {percent(best.accuracy)}% of "
         f"{best.first.n_test:,} test image{'s' * (best.first.n_test != 1)} right{sure}{seeds}."
     )
+    yield from guessing_sentences(ranked)
     tied = [row for row in others if row.tied or row.best]
     compared = [row for row in others if row.standing is not None]
     if tied:
