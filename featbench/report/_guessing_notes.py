@@ -10,7 +10,7 @@ _NAMED = 5
 
 
 def guessing_notes(rows: Sequence[Row]) -> Iterator[str]:
-    """Say how far guessing gets on each data set, and which methods give one answer only.
+    """Say of each data set how far guessing gets, which methods give one answer, what is not asked.
 
     Parameters
     ----------
@@ -19,15 +19,15 @@ def guessing_notes(rows: Sequence[Row]) -> Iterator[str]:
     """
     for data, same in of_data(rows):
         shares = {row.size: row.guessing.commonest for row in same if row.guessing}
-        if len(set(shares.values())) > 1:  # sizes that were compared on other images
-            told = {heading_of(data, size): share for size, share in shares.items()}
-        else:
-            told = {data: share for share in shares.values()}
+        several = len(set(shares.values())) > 1  # sizes that were compared on other images
+        told = {heading_of(data, size) if several else data: x for size, x in shares.items()}
         for heading, share in told.items():
             yield (f"{heading}: always the commonest class of the test images would be right for "
                    f"{percent(share)}% of them.")  # fmt: skip
         if one_answer := _one_answer(same):
             yield f"{data}: {one_answer}"
+        if absent := _absent(same):
+            yield f"{data}: {absent}"
 
 
 def guessing_sentences(rows: Sequence[Row]) -> Iterator[str]:
@@ -43,6 +43,8 @@ def guessing_sentences(rows: Sequence[Row]) -> Iterator[str]:
         yield f"Always the commonest class would be right for {percent(shares[0])}%."
     if one_answer := _one_answer(rows, "Each"):
         yield one_answer
+    if absent := _absent(rows):
+        yield absent
 
 
 def _one_answer(rows: Sequence[Row], each: str = "each") -> str:
@@ -52,6 +54,21 @@ def _one_answer(rows: Sequence[Row], each: str = "each") -> str:
         return f"{found[0]} answers every image with the same class." if found else ""
     more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     return f"{each} of these answers every image with one class: {'; '.join(found[:_NAMED])}{more}."
+
+
+def _absent(rows: Sequence[Row]) -> str:
+    """Say which of a data set's classes have no test image; empty where all have some."""
+    found = max((row.guessing for row in rows if row.guessing), key=lambda g: g.n_absent,
+                default=None)  # fmt: skip
+    if found is None or not found.n_absent:
+        return ""
+    more = f" and {len(found.absent) - _NAMED} more" if len(found.absent) > _NAMED else ""
+    names = f": {', '.join(found.absent[:_NAMED])}{more}" if found.absent else ""
+    has, them = ("has", "it") if found.n_absent == 1 else ("have", "them")
+    return (
+        f"{found.n_absent:,} of {found.n_classes:,} classes {has} no test image{names}. No "
+        f"accuracy here, balanced or not, says anything of {them}."
+    )
 
 
 def _with_seeds(row: Row) -> str:

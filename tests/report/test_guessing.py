@@ -86,3 +86,29 @@ def test_the_report_says_it_in_its_first_sentences_and_below_its_table(store: Re
     assert "Always the commonest class would be right for 57.1%." in first
     assert "lenet5 · from scratch answers every image with the same class." in first
     assert "photos: always the commonest class of the test images would be right" in rest
+
+
+def test_classes_without_test_images_are_told_and_named_where_answers_name_them(
+    store: ResultStore,
+) -> None:
+    plain = np.zeros(19, dtype=int)
+    one = save(store, 1, plain, plain, ["benign", "malignant"], dataset="clean")
+    said = "1 of 2 classes has no test image. No accuracy here, balanced or not, says anything of"
+    assert f"clean: {said} it." in make_table(store, [one]).notes
+    wrong = plain.copy()
+    wrong[0] = 1
+    two = save(store, 2, wrong, plain, ["benign", "malignant"], dataset="clean", method="knn")
+    notes = make_table(store, [one, two]).notes
+    assert any(note.startswith("clean: 1 of 2 classes has no test image: malignant. No") for note
+               in notes)  # fmt: skip
+    assert not any("answers every image" in note for note in notes), "there is but one to give"
+    page = write_report(store, store.folder / "r.html").read_text()
+    assert "1 of 2 classes has no test image: malignant." in page.split("</header>")[0]
+
+
+def test_only_all_of_the_absent_classes_are_named(store: ResultStore) -> None:
+    one = save(store, 1, np.where(np.arange(21) < 1, 3, LABELS), classes=[*CLASSES, "d", "e"])
+    notes = make_table(store, [one]).notes
+    assert any("2 of 5 classes have no test image. No" in note for note in notes)
+    whole = save(store, 2, LABELS, fingerprint="g", dataset="whole")
+    assert not any("no test image" in note for note in make_table(store, [whole]).notes)
