@@ -208,6 +208,27 @@ def test_two_states_of_one_data_set_are_not_ranked_as_two(store: ResultStore) ->
     assert set(shown(table, "mean_rank")) == {"–"}
 
 
+@pytest.mark.parametrize(
+    ("names", "ranked"),
+    [
+        (["a", "b"], False),
+        (["a", "a:test=0.3", "b"], False),
+        (["a", "a:test=0.3", "b", "c"], False),
+        (["a:test=0.3", "b", "c.zip:classes=x,y"], True),
+    ],
+)
+def test_ranks_are_over_three_different_sources_or_more(
+    names: list[str], ranked: bool, store: ResultStore
+) -> None:
+    runs = [
+        save(store, 10 * d + i, 300 - 30 * i, dataset=name, fingerprint=f"f{d}", method=f"m{i}")
+        for d, name in enumerate(names) for i in range(2)
+    ]  # fmt: skip
+    table = make_table(store, runs)
+    assert any(note.startswith("rank") for note in table.notes) == ranked
+    assert (set(shown(table, "mean_rank")) == {"–"}) != ranked
+
+
 def test_methods_on_several_data_sets_have_mean_ranks(store: ResultStore) -> None:
     runs = [
         save(store, 10 * d + i, 300 - 30 * i, dataset=f"d{d}", fingerprint=f"f{d}", method=f"m{i}")
