@@ -35,8 +35,8 @@ def _store(folder: str | Path | None) -> "ResultStore":
     return ResultStore(settle(given, remember=False).results, leave_out=True)
 
 
-def _none_in(store: "ResultStore", of: str = "") -> str:
-    return f"no results{of} in {store.folder} yet: featbench fit --head svm-poly makes one"
+def _none_in(store: "ResultStore") -> str:
+    return f"no results in {store.folder} yet: featbench fit --head svm-poly makes one"
 
 
 @app.command()
@@ -78,16 +78,15 @@ def table(
     as_json: Annotated[bool, Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Print recorded results as one table: a row a method, compared by paired tests."""
-    from featbench.report import FOR_PROGRAMS, FORMATS, make_table
+    from featbench.report import FOR_PROGRAMS, FORMATS, make_table, results_of
 
     format_ = "json" if as_json else format_
     if format_ not in FORMATS:
         raise UsageError(f"--format {format_}: expected {', '.join(FORMATS)}")
     store = _store(results)
-    shown = [r for r in store.all() if recipe is None or r.recipe == recipe]
+    shown = results_of(store, recipe)
     if not shown and format_ not in FOR_PROGRAMS:
-        of = "" if recipe is None else f" of recipe {recipe}"
-        print(_none_in(store, of))
+        print(_none_in(store))
         warn_unreadable(store)
         return
     if labels_needed is not None:

@@ -377,10 +377,24 @@ def test_the_command(featbench: Callable[..., Said], tmp_path: Path) -> None:
     options = ("--columns", "head,test_accuracy", "--sort", "test_accuracy", "--format", "csv")
     said = featbench("table", "results", *options)
     assert said.out.splitlines()[0].startswith("method,description,test_accuracy")
-    assert featbench("table", "--recipe", "c").out.startswith("no results of recipe c in results")
     wrong = featbench("table", "--sort", "accurcy")
     assert wrong.code == 2
     assert "--sort: no column 'accurcy'" in wrong.err
+
+
+@pytest.mark.parametrize("command", [("table",), ("table", "--json"), ("report",),
+                                     ("plot", "speed"), ("plot", "curves")])  # fmt: skip
+def test_a_recipe_of_which_there_is_no_run_is_an_error_that_names_the_nearest(
+    command: tuple[str, ...], featbench: Callable[..., Said], tmp_path: Path
+) -> None:
+    store = ResultStore(tmp_path / "results")
+    save(store, 1, 300, recipe="study")
+    save(store, 2, 300, recipe="few")
+    said = featbench(*command, "--recipe", "studdy")
+    assert (said.code, said.out) == (2, "")
+    error = said.err.replace("\n", " ")
+    assert "--recipe studdy: results has no such runs; did you mean 'study'?" in error
+    assert "Recipes there: few, study" in error
 
 
 def test_nothing_is_an_empty_list_for_programs(store: ResultStore) -> None:
