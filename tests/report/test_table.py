@@ -152,6 +152,35 @@ def test_it_is_sorted_from_the_best_down_and_empty_cells_are_last(store: ResultS
         assert [row.first.method for row in rows] == expected, column
 
 
+def test_sorting_leaves_sections_in_their_order_but_for_their_own_column(
+    store: ResultStore,
+) -> None:
+    runs = [
+        save(store, 1, 200, network="b"), save(store, 2, 210, network="b", method="knn"),
+        save(store, 3, 300, network="a", dataset="other", fingerprint="g"),
+        save(store, 4, 310, network="a", dataset="other", fingerprint="g", method="knn"),
+    ]  # fmt: skip
+    for group, titles in ((None, ["photos", "other"]), ("network", ["network: b", "network: a"])):
+        table = make_table(store, runs, sort="test_accuracy", group=group)
+        assert [section.title for section in table.sections] == titles
+        assert [row.first.method for row in table.rows] == ["knn", "logreg"] * 2
+    by_name = make_table(store, runs, sort="network", group="network")
+    assert [section.title for section in by_name.sections] == ["network: a", "network: b"]
+
+
+def test_the_command_lists_the_best_first_and_equals_in_whatever_order_they_ended(
+    featbench: Callable[..., Said], tmp_path: Path
+) -> None:
+    ended = [("ridge", 0.8), ("logreg", 0.7), ("knn", 0.8), ("mlp", 0.9)]
+    for folder, runs in (("one", ended), ("other", ended[::-1])):
+        for number, (method, accuracy) in enumerate(runs):
+            ResultStore(tmp_path / folder).save(
+                result(number, run_id=method, method=method, test_accuracy=accuracy)
+            )
+        said = json.loads(featbench("table", folder, "--json").out)
+        assert [row["method"] for row in said] == ["mlp", "knn", "ridge", "logreg"]
+
+
 def test_groups_are_sections_and_each_data_set_has_its_own_best(store: ResultStore) -> None:
     runs = [
         save(store, 1, 200), save(store, 2, 300, method="knn"),
