@@ -35,8 +35,8 @@ def _store(folder: str | Path | None) -> "ResultStore":
     return ResultStore(settle(given, remember=False).results, leave_out=True)
 
 
-def _none_in(store: "ResultStore", of: str = "") -> str:
-    return f"no results{of} in {store.folder} yet: featbench fit --head svm-poly makes one"
+def _none_in(store: "ResultStore") -> str:
+    return f"no results in {store.folder} yet: featbench fit --head svm-poly makes one"
 
 
 @app.command()
@@ -64,7 +64,7 @@ def table(
     sort: Annotated[
         str | None,
         Option(
-            help="By this column; the highest first where more is better.",
+            help="By this column, the highest first where more is better (default: test_accuracy).",
             autocompletion=complete.table_columns,
         ),
     ] = None,
@@ -78,24 +78,25 @@ def table(
     as_json: Annotated[bool, Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Print recorded results as one table: a row a method, compared by paired tests."""
-    from featbench.report import FOR_PROGRAMS, FORMATS, make_table
+    from featbench.report import FOR_PROGRAMS, FORMATS, make_table, results_of
 
     format_ = "json" if as_json else format_
     if format_ not in FORMATS:
         raise UsageError(f"--format {format_}: expected {', '.join(FORMATS)}")
     store = _store(results)
-    shown = [r for r in store.all() if recipe is None or r.recipe == recipe]
+    shown = results_of(store, recipe)
     if not shown and format_ not in FOR_PROGRAMS:
-        of = "" if recipe is None else f" of recipe {recipe}"
-        print(_none_in(store, of))
+        print(_none_in(store))
         warn_unreadable(store)
         return
     if labels_needed is not None:
         given = {"--columns": columns, "--sort": sort, "--group": group, "--per-run": per_run}
         made = _labels_table(shown, labels_needed, rows, [name for name in given if given[name]])
     else:
+        # runs end in an order that chance makes where several are done at once
+        best_first = sort or "test_accuracy"
         made = make_table(
-            store, shown, columns=columns, rows=rows, sort=sort, group=group, per_run=per_run
+            store, shown, columns=columns, rows=rows, sort=best_first, group=group, per_run=per_run
         )
     print(FORMATS[format_](made))
     if format_ in FOR_PROGRAMS:

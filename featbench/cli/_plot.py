@@ -75,13 +75,9 @@ def asked_runs(store: "ResultStore", runs: list[str], recipe: str | None) -> "li
         raise UsageError("name a run (featbench results ls lists them), or --recipe NAME")
     found = {r.run_id: r for run in runs for r in store.get_each(run)}
     if recipe is not None:
-        known = store.all()
-        of_it = {r.run_id: r for r in known if r.recipe == recipe}
-        if not of_it:
-            names = ", ".join(sorted({r.recipe for r in known if r.recipe})) or "none"
-            raise UsageError(f"--recipe {recipe}: {store.folder} has no such runs; recipes there: "
-                             f"{names}")  # fmt: skip
-        found = {**found, **of_it}
+        from featbench.report import results_of
+
+        found |= {r.run_id: r for r in results_of(store, recipe)}
     return list(found.values())
 
 

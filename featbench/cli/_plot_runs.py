@@ -100,11 +100,11 @@ def speed(
 
     Runs on few labels have a picture of their own: plot fewshot.
     """
-    from featbench.report import check_picture, draw_speed, save_figure
+    from featbench.report import check_picture, draw_speed, results_of, save_figure
 
     check_picture(output)
     store = store_in(None if results is None else str(results))
-    done = [r for r in store.all() if r.status == "ok" and recipe in (None, r.recipe)]
+    done = [r for r in results_of(store, recipe) if r.status == "ok"]
     shown = [r for r in done if "shots" not in r.sample]
     if done and not shown:
         raise UsageError(f"{store.folder}: only few-shot runs; featbench plot fewshot draws them")

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from featbench.report._names import label_of as label_of
     from featbench.report._names import labels_among as labels_among
     from featbench.report._names import method_name as method_name
+    from featbench.report._of_recipe import results_of as results_of
     from featbench.report._page import write_report as write_report
     from featbench.report._reliability import Reliability as Reliability
     from featbench.report._reliability import ReliabilityLine as ReliabilityLine
@@ -124,6 +125,7 @@ _HOMES = {
     "reader_of": "_wrong",
     "reliability": "_reliability",
     "reliability_lines": "_reliability",
+    "results_of": "_of_recipe",
     "save_figure": "_drawing",
     "sparsity_table": "_sparsity_bars",
     "write_report": "_page",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from featbench.experiments import Result, ResultStore, load_predictions
+from featbench.report._guessing import Guessing, guessing_of
 from featbench.statistics import Comparison, Method, MethodRun, compare
 
 _SAME = ("fingerprint", "network", "weights", "cut", "method", "selection", "split_seed",
@@ -28,6 +29,8 @@ class Compared:
         Runs that kept none: they are not compared.
     sample : dict
         How many images were drawn to learn from, as in ``Result``; empty where all were used.
+    guessing : Guessing or None
+        How far guessing gets on these test images, and which classes have none.
     """
 
     dataset: str
@@ -36,6 +39,7 @@ class Compared:
     comparison: Comparison
     without_predictions: tuple[Result, ...]
     sample: dict[str, Any] = field(default_factory=dict)
+    guessing: Guessing | None = None
 
     def place_of(self, result: Result) -> int | None:
         """Return the index of the method that a result is a run of; None where it is of none."""
@@ -148,6 +152,7 @@ def _compare_one(
         compare(methods, **options),
         tuple(missing),
         results[0].sample,
+        guessing_of([one for runs in by_method.values() for one in runs.values()]),
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from featbench.report._comparison import method_key
 from featbench.report._rows import Row
 
+_FEWEST = 3  # data sets that ranks are averaged over
+
 
 def with_ranks(rows: Sequence[Row]) -> tuple[list[Row], tuple[str, ...]]:
     """Give each method that all of several data sets have its mean rank, and say what that tells.
@@ -19,11 +21,19 @@ def with_ranks(rows: Sequence[Row]) -> tuple[list[Row], tuple[str, ...]]:
     -------
     list of Row
         The same; ``rank`` is set where two methods or more, that learned from as many images, are
-        on all of two data sets or more. Two states of one data set (images were added, say) are
-        no two that chance made.
+        on all of three data sets or more, each of another source. Two states of one data set
+        (images were added, say), or one source with other options (``photos`` and
+        ``photos:test=0.3``), are no two that chance made: with such there are no ranks. Same
+        images under two names are not known as such.
     tuple of str
         Friedman's test and the critical difference of each such size; empty where there are no
         ranks.
+
+    Notes
+    -----
+    Three is the least that can be called several, and few: Demšar (2006, JMLR 7:1, section 3.2.2)
+    takes Friedman's chi-squared for right with more than 10 data sets and more than 5 methods.
+    Iman and Davenport's correction of it, the less conservative test that he names there, is told.
     """
     ranked, notes = list(rows), []
     for size in dict.fromkeys(row.size for row in rows):
@@ -43,10 +53,11 @@ def _of_size(rows: Sequence[Row]) -> tuple[list[Row], str]:
             scores.setdefault(_key(row), {})[row.data] = row.accuracy
     sets = list(dict.fromkeys(row.data for row in rows if not row.failed))
     names = {row.data: row.first.dataset for row in rows if not row.failed}
-    if len(set(names.values())) < len(names):
+    sources = {name.partition(":")[0] for name in names.values()}
+    if len(sources) < max(_FEWEST, len(names)):
         return list(rows), ""
     everywhere = [key for key, found in scores.items() if len(found) == len(sets)]
-    if len(sets) < 2 or len(everywhere) < 2:
+    if len(everywhere) < 2:
         return list(rows), ""
     from featbench.statistics import critical_difference, friedman, mean_ranks
 

@@ -21,6 +21,7 @@ from featbench.report._escape import visible
 from featbench.report._html_table import html_grid
 from featbench.report._labels_table import labels_needed_table
 from featbench.report._names import labels_among
+from featbench.report._of_recipe import results_of
 from featbench.report._page_pictures import FEW_SHOTS, Picture, pictures_of
 from featbench.report._page_subjects import Subject, subjects_of
 from featbench.report._page_wrong import WrongOnes, wrong_ones
@@ -101,14 +102,11 @@ def write_report(
     Raises
     ------
     UsageError
-        When there is no result to report, or the file's name is a folder's.
+        When there is no result to report, none of that recipe, or the file's name is a folder's.
     """
-    results = [r for r in store.all() if recipe is None or r.recipe == recipe]
+    results = results_of(store, recipe)
     if not results:
-        of = f" of recipe {recipe!r}" if recipe else ""
-        raise UsageError(
-            f"{store.folder}: no results{of}; featbench fit, finetune and run make them"
-        )
+        raise UsageError(f"{store.folder}: no results; featbench fit, finetune and run make them")
     if path.is_dir():
         raise UsageError(f"-o {path}: is a folder; name a file in it, such as report.html")
     done = [r for r in results if r.status == "ok"]

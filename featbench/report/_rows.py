@@ -8,6 +8,7 @@ import numpy as np
 
 from featbench.experiments import Result, ResultStore
 from featbench.report._comparison import Compared, compare_results, method_key
+from featbench.report._guessing import Guessing
 from featbench.report._names import sample_name
 from featbench.statistics import Interval, Standing, wilson_interval
 
@@ -41,6 +42,7 @@ class Row:
     rank: float | None = None
     best: bool = False
     tied: bool = False
+    guessing: Guessing | None = None
 
     @property
     def first(self) -> Result:
@@ -76,6 +78,12 @@ class Row:
         if len(values) < 2 or any(value is None for value in values):
             return None
         return float(np.std(values, ddof=1))
+
+    @property
+    def n_one_answer(self) -> int:
+        """How many of its runs answer every test image with the same class."""
+        known = self.guessing.one_answer if self.guessing else ()
+        return sum(run.run_id in known for run in self.runs)
 
     @property
     def accuracy(self) -> float | None:
@@ -187,7 +195,8 @@ def _marked(row: Row, top: Row | None) -> Row:
 def _placed(row: Row, place: int, compared: Compared) -> Row:
     best = compared.comparison.ranking[0]
     p_best = None if place == best else float(compared.comparison.p_values[place, best])
-    return replace(row, standing=compared.comparison.standings[place], p_best=p_best)
+    standing = compared.comparison.standings[place]
+    return replace(row, standing=standing, p_best=p_best, guessing=compared.guessing)
 
 
 def _place(result: Result) -> str:

@@ -5,9 +5,12 @@ from collections.abc import Iterator, Sequence
 from featbench.experiments import FROZEN
 from featbench.report._columns import percent
 from featbench.report._few_shots import FewShotCurve
+from featbench.report._guessing_notes import guessing_sentences
 from featbench.report._labels_table import said
-from featbench.report._names import label_of, method_name
+from featbench.report._names import label_of, method_name, network_name
 from featbench.report._rows import Row
+
+_NETWORKS = 3  # of which the summary says what training more of them gains
 
 
 def summary_of(data: str, rows: Sequence[Row]) -> list[str]:
@@ -60,6 +63,7 @@ def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
         f"{data}: {of} {label_of(best.first)}: {percent(best.accuracy)}% of "
         f"{best.first.n_test:,} test image{'s' * (best.first.n_test != 1)} right{sure}{seeds}."
     )
+    yield from guessing_sentences(ranked)
     tied = [row for row in others if row.tied or row.best]
     compared = [row for row in others if row.standing is not None]
     if tied:
@@ -68,24 +72,52 @@ def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
         yield f"The test images do not tell it apart from {shown}."
     elif compared:
         yield "It is told apart from every other method that was compared."
-    frozen = [r for r in ranked if r.first.cut == FROZEN and r.first.weights != "random"]
-    if frozen and best.first.cut != FROZEN:
-        gain = 100 * ((best.accuracy or 0) - (frozen[0].accuracy or 0))
-        told = (
-            ""
-            if frozen[0].standing is None
-            else (
-                ", which may be chance"
-                if frozen[0].tied or frozen[0].best
-                else ", more than chance explains"
-            )
-        )
-        yield (
-            f"Training more of the network gains {gain:.1f} points over the best head on frozen "
-            f"features, {method_name(frozen[0].first)} ({percent(frozen[0].accuracy)}%){told}."
-        )
+    yield from _training_more(ranked)
     if best.first.test_ece is not None:
         yield (
             f"The best method's confidences are off by {100 * best.first.test_ece:.1f} points on "
             "average (expected calibration error)."
         )
+
+
+def _training_more(ranked: Sequence[Row]) -> Iterator[str]:
+    """Say what training more of a network gains, each network against itself.
+
+    That is: the best row trained above a cut of one network with one set of weights, against the
+    best head on the same network's frozen features. What was trained from random weights is no
+    more of any pretrained network, and is told apart, where it is the best of all.
+    """
+    pretrained = [row for row in ranked if row.first.weights != "random"]
+    names = dict.fromkeys(network_name(row.first) for row in pretrained)
+    networks = [[row for row in pretrained if network_name(row.first) == name] for name in names]
+    both = [rows for rows in networks if len({row.first.cut == FROZEN for row in rows}) > 1]
+    for rows in both[:_NETWORKS]:
+        more = next(row for row in rows if row.first.cut != FROZEN)
+        head = next(row for row in rows if row.first.cut == FROZEN)
+        gain = _points(more, head)
+        does = f"loses {-gain:.1f} points against" if gain < 0 else f"gains {gain:.1f} points over"
+        yield (
+            f"Training more of {network_name(more.first)} {does} the best head on its frozen "
+            f"features, {method_name(head.first)} ({percent(head.accuracy)}%){_told(more, head)}."
+        )
+    best = ranked[0]
+    heads = [row for row in pretrained if row.first.cut == FROZEN]
+    if heads and best.first.weights == "random" and best.first.cut != FROZEN:
+        yield (
+            f"{label_of(best.first)} learned from random weights, and is "
+            f"{_points(best, heads[0]):.1f} points above the best head on a pretrained network's "
+            f"frozen features, {label_of(heads[0].first)} ({percent(heads[0].accuracy)}%)"
+            f"{_told(best, heads[0])}."
+        )
+
+
+def _points(row: Row, other: Row) -> float:
+    return 100 * ((row.accuracy or 0) - (other.accuracy or 0))
+
+
+def _told(row: Row, other: Row) -> str:
+    """Say whether two methods are told apart, where both were compared."""
+    if row.standing is None or other.standing is None:
+        return ""
+    shared = set(row.standing.letters) & set(other.standing.letters)
+    return ", which may be chance" if shared else ", more than chance explains"

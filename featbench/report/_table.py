@@ -110,7 +110,8 @@ def make_table(
         for any text, and upper case is as lower case.
     sort : str, optional
         A column: from the highest down where more is better, else from the lowest up; empty cells
-        last.
+        last. Sections stay in the order of the results, unless they are that column's. Without,
+        rows too are in that order.
     group : str, optional
         A column: a section for each of its values. Without, one for each data set and number of
         images that methods learned from, since only such methods are compared.
@@ -133,9 +134,11 @@ def make_table(
     found = rows_from(store, results, per_run=per_run, intervals=intervals)
     ranked, rank_notes = with_ranks(found.rows)
     shown = with_best(filtered(ranked, rows) if rows else ranked)
-    if order is not None:
+    if order is not None and order.name == by.name:
         shown = _sorted(shown, order)
     sections = _sections(shown, by) if group is not None else _by_size(shown)
+    if order is not None:
+        sections = tuple(Section(one.title, tuple(_sorted(one.rows, order))) for one in sections)
     readers = chosen or _telling(shown, per_run, apart=group is None)
     if by.name != "dataset" and not chosen and len({row.data for row in shown}) > 1:
         readers = [COLUMNS["dataset"], *readers]
@@ -197,12 +200,18 @@ def _texts(row: Row, column: Column, name: str) -> list[str]:
 
 
 def _sorted(rows: Sequence[Row], column: Column) -> list[Row]:
+    """Return rows sorted by a column; equals by what they are, not by when they ended."""
+
+    def what(row: Row) -> tuple[str, ...]:
+        return row.first.network, row.first.weights, COLUMNS["method"].text(row), row.first.run_id
+
     def key(row: Row) -> Any:
         value = next(iter(column.values(row).values()))
         if isinstance(value, dict | list):
             return column.text(row).casefold()
         return value.casefold() if isinstance(value, str) else value
 
+    rows = sorted(rows, key=what)
     full = [row for row in rows if key(row) not in (None, "")]
     empty = [row for row in rows if key(row) in (None, "")]
     if len({isinstance(key(row), str) for row in full}) > 1:

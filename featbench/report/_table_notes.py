@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from featbench.experiments import Result
 from featbench.report._columns import Column
+from featbench.report._guessing_notes import guessing_notes
 from featbench.report._names import sample_name
 from featbench.report._rows import Row, Rows
+from featbench.report._small_tests import small_test_notes
 
 
 def notes_on(found: Rows, shown: Sequence[Row], constant: Sequence[tuple[str, str]]) -> list[str]:
@@ -21,7 +23,9 @@ def notes_on(found: Rows, shown: Sequence[Row], constant: Sequence[tuple[str, st
         Headings and values that all rows share and no column has.
     """
     notes = [_on_data(found, data) for data in dict.fromkeys(r.data for r in shown if not r.failed)]
+    notes += guessing_notes([row for row in shown if not row.failed])
     notes += _on_tests(found, shown)
+    notes += small_test_notes(found.compared, shown)
     if len({row.size for row in shown}) > 1:
         notes.append("Methods are compared with those that learned from as many images: letters, "
                      "p-values, the best and ranks are of one size each.")  # fmt: skip

@@ -211,7 +211,7 @@ class TestCommand:
             (("01",), "logreg has no history of epochs"),
             (("--recipe", "r"), "logreg has no history of epochs"),
             (("77",), "no run with an id that begins with '77'"),
-            (("--recipe", "q"), "no such runs; recipes there: r"),
+            (("--recipe", "q"), "no such runs. Recipes there: r"),
             (("01", "-o", "c.gif"), "ends in .png, .svg, .pdf"),
             ((), "name a run"),
         ]:

@@ -239,7 +239,7 @@ class TestCommands:
         (("table", "--labels-needed", "60", "--sort", "method"), "--sort: goes without --labels"),
         (("plot", "fewshot", "--labels-needed", "nan"), "expected an accuracy in per cent"),
         (("plot", "fewshot", "000000000009"), "is no few-shot run: it learned from all images"),
-        (("plot", "fewshot", "--recipe", "q"), "no such runs; recipes there: r"),
+        (("plot", "fewshot", "--recipe", "q"), "no such runs. Recipes there: r"),
         (("plot", "fewshot", "-o", "a.gif"), "ends in .png, .svg, .pdf"),
     ])  # fmt: skip
     def test_what_cannot_be_is_said(

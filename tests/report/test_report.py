@@ -62,5 +62,5 @@ def test_the_page_is_of_one_recipe_when_asked(tmp_path: Path) -> None:
     page = write_report(store, tmp_path / "r.html", recipe="a").read_text()
     assert "photos" in page
     assert "elsewhere" not in page
-    with pytest.raises(UsageError, match="no results of recipe 'c'"):
+    with pytest.raises(UsageError, match=r"--recipe c: .* has no such runs\. Recipes there: a, b"):
         write_report(store, tmp_path / "r.html", recipe="c")

@@ -152,6 +152,35 @@ def test_it_is_sorted_from_the_best_down_and_empty_cells_are_last(store: ResultS
         assert [row.first.method for row in rows] == expected, column
 
 
+def test_sorting_leaves_sections_in_their_order_but_for_their_own_column(
+    store: ResultStore,
+) -> None:
+    runs = [
+        save(store, 1, 200, network="b"), save(store, 2, 210, network="b", method="knn"),
+        save(store, 3, 300, network="a", dataset="other", fingerprint="g"),
+        save(store, 4, 310, network="a", dataset="other", fingerprint="g", method="knn"),
+    ]  # fmt: skip
+    for group, titles in ((None, ["photos", "other"]), ("network", ["network: b", "network: a"])):
+        table = make_table(store, runs, sort="test_accuracy", group=group)
+        assert [section.title for section in table.sections] == titles
+        assert [row.first.method for row in table.rows] == ["knn", "logreg"] * 2
+    by_name = make_table(store, runs, sort="network", group="network")
+    assert [section.title for section in by_name.sections] == ["network: a", "network: b"]
+
+
+def test_the_command_lists_the_best_first_and_equals_in_whatever_order_they_ended(
+    featbench: Callable[..., Said], tmp_path: Path
+) -> None:
+    ended = [("ridge", 0.8), ("logreg", 0.7), ("knn", 0.8), ("mlp", 0.9)]
+    for folder, runs in (("one", ended), ("other", ended[::-1])):
+        for number, (method, accuracy) in enumerate(runs):
+            ResultStore(tmp_path / folder).save(
+                result(number, run_id=method, method=method, test_accuracy=accuracy)
+            )
+        said = json.loads(featbench("table", folder, "--json").out)
+        assert [row["method"] for row in said] == ["mlp", "knn", "ridge", "logreg"]
+
+
 def test_groups_are_sections_and_each_data_set_has_its_own_best(store: ResultStore) -> None:
     runs = [
         save(store, 1, 200), save(store, 2, 300, method="knn"),
@@ -206,6 +235,27 @@ def test_two_states_of_one_data_set_are_not_ranked_as_two(store: ResultStore) ->
     assert len(table.sections) == 2
     assert not any("rank" in note for note in table.notes)
     assert set(shown(table, "mean_rank")) == {"–"}
+
+
+@pytest.mark.parametrize(
+    ("names", "ranked"),
+    [
+        (["a", "b"], False),
+        (["a", "a:test=0.3", "b"], False),
+        (["a", "a:test=0.3", "b", "c"], False),
+        (["a:test=0.3", "b", "c.zip:classes=x,y"], True),
+    ],
+)
+def test_ranks_are_over_three_different_sources_or_more(
+    names: list[str], ranked: bool, store: ResultStore
+) -> None:
+    runs = [
+        save(store, 10 * d + i, 300 - 30 * i, dataset=name, fingerprint=f"f{d}", method=f"m{i}")
+        for d, name in enumerate(names) for i in range(2)
+    ]  # fmt: skip
+    table = make_table(store, runs)
+    assert any(note.startswith("rank") for note in table.notes) == ranked
+    assert (set(shown(table, "mean_rank")) == {"–"}) != ranked
 
 
 def test_methods_on_several_data_sets_have_mean_ranks(store: ResultStore) -> None:
@@ -356,10 +406,24 @@ def test_the_command(featbench: Callable[..., Said], tmp_path: Path) -> None:
     options = ("--columns", "head,test_accuracy", "--sort", "test_accuracy", "--format", "csv")
     said = featbench("table", "results", *options)
     assert said.out.splitlines()[0].startswith("method,description,test_accuracy")
-    assert featbench("table", "--recipe", "c").out.startswith("no results of recipe c in results")
     wrong = featbench("table", "--sort", "accurcy")
     assert wrong.code == 2
     assert "--sort: no column 'accurcy'" in wrong.err
+
+
+@pytest.mark.parametrize("command", [("table",), ("table", "--json"), ("report",),
+                                     ("plot", "speed"), ("plot", "curves")])  # fmt: skip
+def test_a_recipe_of_which_there_is_no_run_is_an_error_that_names_the_nearest(
+    command: tuple[str, ...], featbench: Callable[..., Said], tmp_path: Path
+) -> None:
+    store = ResultStore(tmp_path / "results")
+    save(store, 1, 300, recipe="study")
+    save(store, 2, 300, recipe="few")
+    said = featbench(*command, "--recipe", "studdy")
+    assert (said.code, said.out) == (2, "")
+    error = said.err.replace("\n", " ")
+    assert "--recipe studdy: results has no such runs; did you mean 'study'?" in error
+    assert "Recipes there: few, study" in error
 
 
 def test_nothing_is_an_empty_list_for_programs(store: ResultStore) -> None:

@@ -61,10 +61,10 @@ def test_methods_have_ranks_among_those_of_their_size(store: ResultStore) -> Non
     runs = [
         save(store, 100 * k + 10 * d + i, 300 - 30 * i, dataset=f"d{d}", fingerprint=f"f{d}",
              method=f"m{i}", sample={"shots": k})
-        for k in (1, 2) for d in range(2) for i in range(3)
+        for k in (1, 2) for d in range(3) for i in range(3)
     ]  # fmt: skip
     table = make_table(store, runs)
-    assert shown(table, "mean_rank") == ["1.0", "2.0", "3.0"] * 4
+    assert shown(table, "mean_rank") == ["1.0", "2.0", "3.0"] * 6
     notes = [note for note in table.notes if "rank:" in note]
     assert [note.split(":")[0] for note in notes] == ["1 image a class", "2 images a class"]
 
