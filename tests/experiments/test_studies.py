@@ -141,7 +141,7 @@ def test_frozen_vgg_resnet(featbench: Command, home: Path, monkeypatch: pytest.M
     lay_weights(home / "torch", "vgg16", "resnet50")
     results = carry_out(featbench, home, "frozen-vgg-resnet", size=64)
     assert [(r.name, r.seed, r.init_seed) for r in results] == [
-        ("vgg16", 0, 0), ("vgg16", 1, 0), ("resnet50", 0, 0), ("resnet50", 1, 0),
+        ("first", 0, 0), ("first", 1, 0), ("second", 0, 0), ("second", 1, 0),
         ("two-layers", 0, None), ("one-layer", 0, None),
     ]  # fmt: skip
     assert {r.weights for r in results[:4]} == {"IMAGENET1K_V1"}
