@@ -214,7 +214,7 @@ def test_init_is_what_later_commands_use(featbench: Command, photos: Path) -> No
         (("extract", "--backbone", "resnet5O", "--data", "photos"), 2, "did you mean 'resnet50'"),
         (("fit", "--head", "svm-ploy"), 2, "did you mean 'svm-poly'"),
         (("fit", "--head", "svm-poly", "--set", "degre=2"), 2, "did you mean 'degree'"),
-        (("fit",), 2, "Missing option"),
+        (("fit",), 2, "fit needs --head: centroid, knn, logreg"),
         (("fit", "--head", "logreg", "--limit", "0"), 2, "greater than or equal"),
         (("extract", "--device", "warp", "--backbone", "lenet5"), 2, "--device warp"),
         (("table", "--format", "xls"), 2, "expected md, csv, json"),
@@ -267,6 +267,7 @@ def test_a_broken_image_among_good_ones_is_skipped_and_looked_at(
         said = featbench(*command, *data)
         assert said.code == 3
         assert "skipped train/moss/bad.jpg: " in said.err
+        assert said.err.endswith("exit code 3\n")
         assert "class folder 'void' has no images" in said.err
     strict = featbench("extract", *data, "--strict")
     assert strict.code == 1

@@ -57,6 +57,8 @@ LENET = "--backbone lenet5 --data photos"
         (f"extract {LENET} -o x.xlsx", ["-o x.xlsx: expected a file that ends with .h5"]),
         (f"extract {LENET} --weights notes.txt", ["--weights notes.txt", ".safetensors"]),
         (f"extract {LENET} --device gpu", ["--device gpu: expected auto, cpu, cuda"]),
+        ("fit", ["fit needs --head", "logreg", "or all"]),
+        ("table --data photos", ["No such option", "--rows dataset=NAME"]),
         ("fit --head svm", ["did you mean 'svm-linear'"]),
         ("fit --head rbf", ["did you mean 'svm-rbf'"]),
         (f"fit --head logreg --set c=1 {LENET}", ["no setting 'c'; did you mean 'C'"]),
@@ -91,8 +93,8 @@ def test_the_answer_says_where_and_what_next(
 
 
 def test_nothing_recorded_yet_is_no_mistake_and_says_how_to_begin(featbench: Command) -> None:
-    assert "featbench fit --head svm-poly makes one" in featbench("table").out
+    assert "featbench fit --head logreg makes one" in featbench("table").out
     listed = featbench("results", "ls")
     assert (listed.code, listed.out) == (0, "")
-    assert "featbench fit --head svm-poly makes one" in listed.err
+    assert "featbench fit --head logreg makes one" in listed.err
     assert featbench("results", "ls", "--json").out == "[]\n"

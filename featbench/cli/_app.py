@@ -46,13 +46,21 @@ def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def _data_without_option(arguments: list[str]) -> str | None:
-    """Return a file or folder that stands alone in a command that takes it as ``--data``."""
-    if not arguments or arguments[0] not in ("extract", "fit", "finetune"):
+def _hint(arguments: list[str]) -> str | None:
+    """Return how to say which data, where the arguments say it in a way that no command takes.
+
+    A file or folder that stands alone, in a command that takes it as ``--data``; ``--data`` in one
+    that shows results.
+    """
+    command = arguments[0] if arguments else ""
+    if command == "table" and any(text.split("=")[0] == "--data" for text in arguments):
+        return "one data set's results: --rows dataset=NAME"
+    if command not in ("extract", "fit", "finetune"):
         return None
     pairs = itertools.pairwise(arguments)
     alone = [text for before, text in pairs if not before.startswith("-")]
-    return next((text for text in alone if Path(text).exists()), None)
+    path = next((text for text in alone if Path(text).exists()), None)
+    return None if path is None else f"data goes behind an option: --data {path}"
 
 
 def main() -> None:
@@ -75,8 +83,8 @@ def main() -> None:
     except SystemExit as stop:
         if stop.code in (130, 143):
             print_error("interrupted; what was finished is kept: run the same command to go on")
-        if stop.code == 2 and (path := _data_without_option(arguments)):
-            print(f"data goes behind an option: --data {path}", file=sys.stderr)
+        if stop.code == 2 and (hint := _hint(arguments)):
+            print(hint, file=sys.stderr)
         raise
     except OSError as error:
         if debug or error.errno == errno.EPIPE:

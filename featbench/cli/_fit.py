@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 @app.command()
 def fit(
     head: Annotated[
-        str,
-        Option(help="A head (featbench heads), or all of them.", autocompletion=complete.heads),
-    ],
+        str | None,
+        Option(
+            help="A head (featbench heads), or all of them; required.",
+            autocompletion=complete.heads,
+        ),
+    ] = None,
     backbone: options.Backbone = None,
     data: options.Data = None,
     weights: options.Weights = None,
@@ -60,6 +63,11 @@ def fit(
     """Fit a head on frozen features (extracting what is missing) and record the result."""
     from featbench.experiments import Choice, Run, Selection, parse_changes, settle, with_backbone
 
+    if head is None:
+        from featbench.heads import HEADS
+
+        raise UsageError(f"fit needs --head: {', '.join(HEADS)}, or all (featbench heads tells of "
+                         "each)")  # fmt: skip
     given = with_backbone(Choice(data, backbone, weights, seed, limit, cache, results))
     names = {"X": features_x, "y": features_y, "split": features_split, "id": features_id}
     columns = {key: name for key, name in names.items() if name is not None}

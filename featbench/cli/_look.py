@@ -36,7 +36,7 @@ def _store(folder: str | Path | None) -> "ResultStore":
 
 
 def _none_in(store: "ResultStore") -> str:
-    return f"no results in {store.folder} yet: featbench fit --head svm-poly makes one"
+    return f"no results in {store.folder} yet: featbench fit --head logreg makes one"
 
 
 @app.command()
@@ -121,6 +121,9 @@ def report(
     results: options.ResultsFolder = None,
     output: Annotated[Path, Option("-o", "--output", help="The HTML file.")] = Path("report.html"),
     recipe: options.Recipe = None,
+    title: Annotated[
+        str | None, Option(help="The page's heading; default: the recipe or the data sets.")
+    ] = None,
     data: Annotated[
         str | None, Option(help="Where the images are now; default: where they were.")
     ] = None,
@@ -134,7 +137,9 @@ def report(
     goal = None if labels_needed is None else fraction_of(labels_needed, "--labels-needed")
     folder = settle(Choice(cache=cache), remember=False).cache
     store = _store(results)
-    page = write_report(store, output, recipe=recipe, data=data, cache=folder, labels_needed=goal)
+    page = write_report(
+        store, output, recipe=recipe, title=title, data=data, cache=folder, labels_needed=goal
+    )
     print(page)
     warn_unreadable(store)
 

@@ -312,7 +312,10 @@ def run_recipe(
         print("\n\n".join(filter(None, (table, plan.note))))
     if report_to is not None:
         store = ResultStore(session.store.folder, leave_out=True)  # there may be others' results
-        page = write_report(store, report_to, recipe=plan.name, cache=folders.cache)
+        page = write_report(
+            store, report_to, recipe=plan.name, title=plan.title or None, note=plan.note,
+            cache=folders.cache,
+        )  # fmt: skip
         print(f"\nreport: {page}", file=sys.stderr if as_json else sys.stdout)
     warn_skipped(session.skipped, session.store.folder / "RUN" / "skipped.csv")
     failed = any(r.status != "ok" for r in done)

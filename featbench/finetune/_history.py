@@ -1,7 +1,9 @@
 """The history of a training: a row an epoch, and who is told of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+import torch
 
 Listener = Callable[[Mapping[str, Any]], object]
 """Is given each epoch's row when the epoch is done.
@@ -28,3 +30,35 @@ def describe(row: Mapping[str, Any]) -> str:
     else:
         text += f" {100 * row['train_accuracy']:.1f}%"
     return f"{text}, lr {row['lr']:.3g}"
+
+
+def conclude(
+    history: Sequence[Mapping[str, Any]], best: int, select: str, labels: torch.Tensor | None
+) -> Iterator[str]:
+    """Yield which epoch was kept where one was chosen, and whether it beats guessing.
+
+    Parameters
+    ----------
+    history : sequence of mapping
+        A row an epoch, with validation.
+    best : int
+        The epoch that was kept, from 1.
+    select : str
+        As in ``Schedule``.
+    labels : Tensor of int64, shape (n,), optional
+        Of the validation images, where their loss is cross-entropy and all count the same: who
+        always says how frequent each class is has their labels' entropy as loss, in nats.
+    """
+    row = history[best - 1]
+    loss, accuracy = row["val_loss"], f"{100 * row['val_accuracy']:.1f}%"
+    if select != "last":
+        why = f"lowest validation loss, {loss:.3g}; {accuracy} right"
+        if select == "val_accuracy":
+            why = f"highest validation accuracy, {accuracy}; loss {loss:.3g}"
+        yield f"epoch {best} of {len(history)} kept ({why})"
+    if labels is None:
+        return
+    guessing = torch.distributions.Categorical(torch.bincount(labels).double()).entropy().item()
+    if loss > guessing:
+        yield (f"validation loss {loss:.3g} is no better than guessing ({guessing:.3g}): try a "
+               "lower lr, or more epochs")  # fmt: skip

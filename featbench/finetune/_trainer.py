@@ -13,7 +13,7 @@ from torch import nn
 from featbench.errors import UsageError
 from featbench.finetune._averages import measured_anew, remember
 from featbench.finetune._checkpoint import Checkpoint, DivergedError, Keeper, Underway
-from featbench.finetune._history import Listener, describe
+from featbench.finetune._history import Listener, conclude, describe
 from featbench.finetune._layout import keep_layout
 from featbench.finetune._objective import Objective
 from featbench.finetune._room import Room, training_room
@@ -133,7 +133,16 @@ class Trainer:
                     reporter.say(f"stopped after epoch {epoch}: {schedule.patience} without a "
                                  "better one")  # fmt: skip
         self.module.eval()
-        return history, best.restore(self.module, len(history))
+        kept = best.restore(self.module, len(history))
+        if val is not None:
+            for line in conclude(history, kept, schedule.select, self._comparable(val[1])):
+                reporter.say(line)
+        return history, kept
+
+    def _comparable(self, labels: torch.Tensor) -> torch.Tensor | None:
+        """Return labels where a loss of theirs can be compared with guessing's."""
+        plain = self._objective.loss == "cross-entropy" and self._objective.weight is None
+        return labels if plain else None
 
     def _epoch(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 
 from featbench.errors import UsageError, did_you_mean
 from featbench.experiments import Result
-from featbench.report._names import method_name
+from featbench.report._names import method_name, plain_value
 from featbench.report._rows import Row
 
 NONE = "–"
@@ -130,7 +130,7 @@ def _method(row: Row) -> str:
 
 
 def _settings(row: Row) -> str:
-    return ", ".join(f"{k}={v}" for k, v in _given(row).items())
+    return ", ".join(f"{k}={plain_value(v)}" for k, v in _given(row).items())
 
 
 def _given(row: Row) -> dict[str, Any]:

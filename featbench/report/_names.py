@@ -132,8 +132,13 @@ def _aspects(result: Result) -> dict[tuple[str, str], str]:
 
 def _said(name: str, value: object) -> str:
     """Return a setting; nothing for one that is off."""
-    return "" if value in (None, False, 0, [], "") else f"{name}={_plain(value)}"
+    return "" if value in (None, False, 0, [], "") else f"{name}={plain_value(value)}"
 
 
-def _plain(value: object) -> str:
+def plain_value(value: object) -> str:
+    """Return a setting's value as it is typed: a list with commas between."""
+    if isinstance(value, list):
+        return ",".join(plain_value(one) for one in value)
+    if value is None:
+        return "none"
     return value if isinstance(value, str) else json.dumps(value)

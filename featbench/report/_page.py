@@ -72,6 +72,8 @@ def write_report(
     path: Path,
     *,
     recipe: str | None = None,
+    title: str | None = None,
+    note: str = "",
     data: str | None = None,
     cache: str | Path = "cache",
     labels_needed: float | None = None,
@@ -86,6 +88,10 @@ def write_report(
         The HTML file.
     recipe : str, optional
         Only this recipe's runs.
+    title : str, optional
+        The page's heading; by default the recipe or the data sets.
+    note : str
+        What is to be said beside the table, such as a recipe's ``note``.
     data : str, optional
         Where the images of the wrong predictions are now; by default where each run found them.
     cache : path
@@ -113,16 +119,18 @@ def write_report(
     table = make_table(store, results)
     subjects = subjects_of(table.rows)
     parts = _parts(subjects, store, data, str(cache), labels_needed)
+    names = ", ".join(dict.fromkeys(result.dataset for result in results))
     style, script = (_text(f"report.{kind}") for kind in ("css", "js"))
     page = _environment().get_template("report.html").render(
-        title=f"featbench: {recipe or ', '.join(dict.fromkeys(r.dataset for r in results))}",
-        made=f"{len(done):,} finished run{'s' * (len(done) != 1)}; written "
-        f"{datetime.date.today()} by featbench {__version__}",
+        title=title or f"featbench: {recipe or names}",
+        made=f"{f'Recipe {recipe}: ' if recipe and title else ''}{len(done):,} finished "
+        f"run{'s' * (len(done) != 1)}; written {datetime.date.today()} by featbench {__version__}",
         summary=[
             *(line for subject in subjects for line in _summary(subject, labels_needed)),
             *(line for name in _unfinished(results) for line in summary_of(name, ())),
         ],
         sections=_sections(table),
+        note=note,
         notes=(*table.notes, *(f"Left out: {line}." for line in store.unreadable), *table.legend),
         parts=parts,
         failures=[r for r in results if r.status != "ok"],

@@ -57,6 +57,20 @@ def test_the_page_holds_everything_and_asks_for_nothing(tmp_path: Path) -> None:
     assert "prefers-color-scheme: dark" in page
 
 
+def test_a_title_and_a_note_are_the_recipes_own_and_only_text(tmp_path: Path) -> None:
+    store = saved(tmp_path, result(recipe="a"))
+    page = write_report(
+        store, tmp_path / "r.html", recipe="a", title="Leaves <b>", note="Ten draws & more."
+    ).read_text()
+    assert '<h1 dir="auto">Leaves &lt;b&gt;</h1>' in page
+    assert "Recipe a: 1 finished run; written" in page
+    assert "Ten draws &amp; more." in page
+    assert (
+        '<h1 dir="auto">featbench: a</h1>'
+        in write_report(store, tmp_path / "r.html", recipe="a").read_text()
+    )
+
+
 def test_the_page_is_of_one_recipe_when_asked(tmp_path: Path) -> None:
     store = saved(tmp_path, result(recipe="a"), result(2, recipe="b", dataset="elsewhere"))
     page = write_report(store, tmp_path / "r.html", recipe="a").read_text()

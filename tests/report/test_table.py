@@ -11,6 +11,7 @@ from featbench.errors import UsageError
 from featbench.experiments import Predictions, Result, ResultStore
 from featbench.report import FORMATS, Table, as_csv, as_json, as_markdown, make_table
 from featbench.report import _comparison as comparison
+from featbench.report._names import plain_value
 from tests.conftest import Said
 from tests.report.test_report import result
 
@@ -430,3 +431,9 @@ def test_nothing_is_an_empty_list_for_programs(store: ResultStore) -> None:
     table = make_table(store, [])
     assert json.loads(as_json(table)) == []
     assert as_csv(table).startswith("dataset,network,weights,cut,method,")
+
+
+def test_a_setting_that_is_a_list_is_shown_as_it_is_typed() -> None:
+    assert plain_value(["rotate=10", "rotate=20"]) == "rotate=10,rotate=20"
+    assert plain_value([256, 128]) == "256,128"
+    assert (plain_value(0.5), plain_value(None), plain_value("rbf")) == ("0.5", "none", "rbf")
