@@ -34,6 +34,7 @@ def fit(
     features_y: options.FeaturesY = None,
     features_split: options.FeaturesSplit = None,
     features_id: options.FeaturesId = None,
+    features_group: options.FeaturesGroup = None,
     set_: Annotated[
         list[str] | None,
         Option(
@@ -69,7 +70,8 @@ def fit(
         raise UsageError(f"fit needs --head: {', '.join(HEADS)}, or all (featbench heads tells of "
                          "each)")  # fmt: skip
     given = with_backbone(Choice(data, backbone, weights, seed, limit, cache, results))
-    names = {"X": features_x, "y": features_y, "split": features_split, "id": features_id}
+    names = {"X": features_x, "y": features_y, "split": features_split, "id": features_id,
+             "group": features_group}  # fmt: skip
     columns = {key: name for key, name in names.items() if name is not None}
     others = {"--backbone": backbone, "--data": data, "--weights": weights,
               "--precision": precision if precision != "float32" else None}  # fmt: skip

@@ -70,6 +70,10 @@ FeaturesSplit = Annotated[
 FeaturesId = Annotated[
     str | None, Option(help="A name for each row (default: id, if there; '' for its number).")
 ]
+FeaturesGroup = Annotated[
+    str | None,
+    Option(help="What stays on one side of a split (default: group, if there; '' for none)."),
+]
 Again = Annotated[bool, Option("--again", help="Do it although it is recorded already.")]
 TensorBoard = Annotated[
     Path | None,

@@ -128,6 +128,9 @@ def extract(
         print(json.dumps(summary))
     else:
         print(f"{dataset.name} · {network.name} ({network.weights}): {first.describe()}")
+        if output is not None:
+            shape = " × ".join(f"{n:,}" for n in (first.rows_total, *first.row_shape))
+            print(f"wrote {output}: {shape} numbers")
         reporter.say("next: featbench fit --head logreg")
     finish(bool(first.skipped or dataset.problems))
 

@@ -170,12 +170,16 @@ class Dataset:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The sha256 over every image's id, content, split and class name."""
+        """The sha256 over every image's id, content, split and class name, and group if it has one.
+
+        Groups decide how folds are drawn and how wide intervals are.
+        """
         whole = hashlib.sha256()
         for name in sorted(self.splits):
             split = self.splits[name]
-            names = [self.classes[label] for label in split.labels.tolist()]
-            for row in sorted(zip(split.ids, split.digests, names, strict=True)):
+            columns = [split.ids, split.digests, [self.classes[i] for i in split.labels.tolist()]]
+            columns += [] if split.groups is None else [split.groups]
+            for row in sorted(zip(*columns, strict=True)):
                 line = "\0".join((name, *map(str, row), "\n"))
                 whole.update(line.encode("utf-8", "surrogateescape"))
         return whole.hexdigest()

@@ -62,7 +62,7 @@ def from_table(path: Path) -> Dataset:
             ids=tuple(rows["path"]),
             labels=np.array([label[c] for c in rows["label"]], dtype=np.int64),
             pictures=tuple(FilePicture(path.parent / p) for p in rows["path"]),
-            groups=_groups(rows) if "group" in rows else None,
+            groups=_groups(rows),
         )
     return Dataset(
         path.stem, str(path), classes, splits, problems=tuple(problems),
@@ -183,6 +183,8 @@ def _sides(path: Path, table: _Table) -> list[str]:
     return sides
 
 
-def _groups(rows: dict[str, list[str]]) -> tuple[str, ...]:
-    """Return each row's group; an image without one is its own."""
+def _groups(rows: dict[str, list[str]]) -> tuple[str, ...] | None:
+    """Return each row's group, where any has one; an image without is its own."""
+    if not any(rows.get("group", ())):
+        return None
     return tuple(group or path for group, path in zip(rows["group"], rows["path"], strict=True))

@@ -60,5 +60,6 @@ class FeatureTable(Dataset):
         parts = {}
         for side, split in self.splits.items():
             picked = np.array([p.index for p in split.pictures if isinstance(p, RowOf)], dtype=int)
-            parts[side] = FeatureSplit(self.rows[picked], split.labels, split.ids)
+            rows = self.rows[picked]
+            parts[side] = FeatureSplit(rows, split.labels, split.ids, split.groups)
         return parts

@@ -29,6 +29,7 @@ class _Read:
     rows: NDArray[Any]
     labels: NDArray[Any]
     ids: tuple[str, ...]
+    groups: tuple[str, ...]
     sides: NDArray[Any] | None
     names: tuple[str, ...]
 
@@ -40,6 +41,7 @@ def load_features(
     y: str = "y",
     split: str | None = None,
     id: str | None = None,
+    group: str | None = None,
     limit: int | None = None,
     split_seed: int = 0,
 ) -> FeatureTable:
@@ -61,10 +63,13 @@ def load_features(
         or JSON) may name.
     split : str, optional
         ``train``, ``val`` or ``test`` of each row, as text; default ``split``, where there is one.
-        Without, or with ``""``, a hash of each id decides, as for images.
+        Without, or with ``""``, a hash of each id (or group) decides, as for images.
     id : str, optional
         A name of its own for each row; default ``id``, where there is one. Without, or with
         ``""``, the row's number.
+    group : str, optional
+        What must stay on one side of every division (a patient, say), for each row; default
+        ``group``, where there is one. A row without one (empty) is its own.
     limit : int, optional
         Keep this many rows of each class and split: those whose id hashes lowest.
     split_seed : int
@@ -88,7 +93,8 @@ def load_features(
     with open_arrays(path) as file:
         names = {"X": X.strip("/"), "y": y.strip("/"), "split": _wanted(file, split, "split")}
         by_side = _names_by_side(file, names["X"]) if names["X"] not in file.names else {}
-        names["id"] = "id" if by_side and id is None else _wanted(file, id, "id")
+        for key, given in (("id", id), ("group", group)):
+            names[key] = key if by_side and given is None else _wanted(file, given, key)
         read = (
             _read_by_side(path, file, names, by_side) if by_side else _read_whole(path, file, names)
         )
@@ -136,6 +142,7 @@ def _split(read: _Read, labels: NDArray[np.int64], picked: NDArray[np.intp]) -> 
         ids=tuple(read.ids[i] for i in picked),
         labels=labels[picked],
         pictures=tuple(RowOf(read.rows, int(i)) for i in picked),
+        groups=tuple(read.groups[i] or read.ids[i] for i in picked) if any(read.groups) else None,
     )
 
 
@@ -182,7 +189,8 @@ def _read_whole(path: Path, file: ArrayFile, names: dict[str, str]) -> _Read:
         if names["id"]
         else tuple(str(i) for i in range(len(rows)))
     )
-    return _Read(rows, labels, ids, sides, tuple(filter(None, names.values())))
+    groups = tuple(map(str, column("group").tolist())) if names["group"] else ()
+    return _Read(rows, labels, ids, groups, sides, tuple(filter(None, names.values())))
 
 
 def _names_by_side(file: ArrayFile, name: str) -> dict[str, str]:
@@ -204,9 +212,11 @@ def _read_by_side(
                          f"these are the splits, and {names['split']!r} is another")  # fmt: skip
     labels = _names_by_side(file, names["y"])
     ids = _names_by_side(file, names["id"]) if names["id"] else {}
+    groups = _names_by_side(file, names["group"]) if names["group"] else {}
     reads = []
     for side in [s for s in _SIDES if s in by_side]:
         own = {"X": by_side[side], "split": "", "id": ids.get(side, "")}
+        own["group"] = groups.get(side, "")
         own["y"] = labels.get(side) or by_side[side].replace(names["X"], names["y"])
         reads.append(_read_whole(path, file, own))
     wide = {read.names[0]: read.rows.shape[1] for read in reads}
@@ -214,14 +224,16 @@ def _read_by_side(
         raise UsageError(f"{path}: rows differ in width: "
                          + ", ".join(f"{n} {w}" for n, w in wide.items()))  # fmt: skip
     present = [side for side in _SIDES if side in by_side]
-    if ids and set(ids) != set(present):
-        raise UsageError(f"{path}: {names['id']!r} is not there for every split")
+    for key, found in (("id", ids), ("group", groups)):
+        if found and set(found) != set(present):
+            raise UsageError(f"{path}: {names[key]!r} is not there for every split")
     named = len(ids) == len(present)
     return _Read(
         np.concatenate([read.rows for read in reads]),
         np.concatenate([read.labels for read in reads]),
         tuple(name if named else f"{side}/{name}"
               for side, read in zip(present, reads, strict=True) for name in read.ids),
+        tuple(group for read in reads for group in read.groups),
         np.repeat(present, [len(read.ids) for read in reads]),
         tuple(name for read in reads for name in read.names),
     )  # fmt: skip

@@ -78,7 +78,10 @@ class Rows:
                 continue
             rows = [self.parts[side].X[i] for side, i in map(place.__getitem__, splits[name].ids)]
             parts[name] = FeatureSplit(
-                np.stack(rows) if rows else self.train.X[:0], splits[name].labels, splits[name].ids
+                np.stack(rows) if rows else self.train.X[:0],
+                splits[name].labels,
+                splits[name].ids,
+                splits[name].groups,
             )
         return replace(self, dataset=self.dataset.with_splits(splits), parts=parts)
 

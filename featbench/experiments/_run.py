@@ -31,7 +31,8 @@ class Run:
     features : str, optional
         A file as in ``load_features``, in place of data and network.
     columns : dict of str to str
-        What the file calls ``X``, ``y``, ``split`` and ``id``, as ``load_features`` takes them.
+        What the file calls ``X``, ``y``, ``split``, ``id`` and ``group``, as ``load_features``
+        takes them.
     head : str, optional
         A registered head: the cut is at the features, or at ``layer``.
     blocks : int or str, optional

@@ -166,13 +166,11 @@ def with_validation_rows(rows: Rows) -> Rows:
     if "val" not in rows.parts:
         return rows
     train, val = rows.parts["train"], rows.parts["val"]
-    both = FeatureSplit(
-        np.concatenate([train.X, val.X]), np.concatenate([train.y, val.y]), (*train.ids, *val.ids)
-    )
     splits = rows.dataset.splits
-    dataset = rows.dataset.with_splits(
-        {"train": splits["train"] + splits["val"], "test": splits["test"]}
-    )
+    joined = splits["train"] + splits["val"]
+    dataset = rows.dataset.with_splits({"train": joined, "test": splits["test"]})
+    X = np.concatenate([train.X, val.X])
+    both = FeatureSplit(X, joined.labels, joined.ids, joined.groups)
     return replace(rows, dataset=dataset, parts={"train": both, "test": rows.parts["test"]})
 
 

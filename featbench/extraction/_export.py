@@ -40,8 +40,8 @@ def export(features: Features, path: Path) -> None:
         What to write.
     path : Path
         A .h5, .npz or .parquet file. It holds ``X`` (n, d) float32, ``y`` (n,) int64, ``id`` and
-        ``split`` (n,) text, and says what they are: ``classes``, ``dataset``, ``weights``
-        and ``spec``, the feature space as JSON.
+        ``split`` (n,) text, ``group`` too where the data set has groups, and says what they are:
+        ``classes``, ``dataset``, ``weights`` and ``spec``, the feature space as JSON.
 
     Raises
     ------
@@ -51,12 +51,14 @@ def export(features: Features, path: Path) -> None:
         When the file cannot be written.
     """
     parts = features.splits
-    columns = {
+    columns: dict[str, Any] = {
         "X": np.concatenate([part.X for part in parts.values()]),
         "y": np.concatenate([part.y for part in parts.values()]),
         "id": [name for part in parts.values() for name in part.ids],
         "split": [side for side, part in parts.items() for _ in part.ids],
     }
+    if any(part.groups for part in parts.values()):
+        columns["group"] = [g for part in parts.values() for g in part.groups or part.ids]
     about = {
         "spec": features.spec.as_json(),
         "weights": features.weights,

@@ -330,7 +330,10 @@ def _splits(dataset: Dataset, held: Kept, place: dict[str, int]) -> dict[str, Fe
     rows = held if held.wide.shape[1] > 1 else held[:, 0]
     return {
         name: FeatureSplit(
-            rows[_as_slice([place[d] for d in split.digests])].numbers(), split.labels, split.ids
+            rows[_as_slice([place[d] for d in split.digests])].numbers(),
+            split.labels,
+            split.ids,
+            split.groups,
         )
         for name, split in dataset.splits.items()
     }

@@ -24,11 +24,14 @@ class FeatureSplit:
         Labels, indices into the data set's classes.
     ids : tuple of str
         The images' ids.
+    groups : tuple of str, optional
+        Where the data set has groups, each image's: images of one belong on one side of a split.
     """
 
     X: NDArray[Any]
     y: NDArray[np.int64]
     ids: tuple[str, ...]
+    groups: tuple[str, ...] | None = None
 
     def __repr__(self) -> str:
         return f"<FeatureSplit: X {self._size}>"

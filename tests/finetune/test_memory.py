@@ -94,7 +94,7 @@ def test_without_a_budget_half_of_what_is_free_or_kept_is_it(
     notes = Notes()
     model = tune(data, tmp_path, blocks="all", epochs=1, reporter=notes)
     assert isinstance(model.inputs_.tensors["train"], Undecoded)
-    assert "half of the free memory allows 49.2 KB: they are decoded anew" in notes.lines[-1]
+    assert "half of the free memory allows 49.2 KB: they are decoded anew" in "".join(notes.lines)
     kept = DecodedSplits()
     with kept.in_use():
         for free[0] in (2 * 48 * EACH, 48 * EACH):  # what one training keeps is there for the next
