@@ -1,6 +1,7 @@
 """Commands that look at a data set."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -37,7 +38,7 @@ _EXPLAINED = {
 _NEXT = {
     "duplicates": "keep one image of each set",
     "near_duplicates": "look at them; those of one scene belong in one group (column group)",
-    "leaks": "featbench data check {data} --fix-splits mended.csv, then --data mended.csv",
+    "leaks": "{mend} --fix-splits mended.csv, then --data mended.csv",
     "conflicting_labels": "keep the right one of each set: a head learns from both",
     "split_groups": "leave the column split out: groups then stay together; or --fix-splits",
     "broken": "replace or remove them; every command skips them",
@@ -80,12 +81,26 @@ def check(
         print_table(("found", "count", "what it is"), rows)
         _examples(found)
         kinds = [name for name, count in counts.items() if count]
-        _verdict(data, kinds, has_findings)
+        seed = f" --split-seed {split_seed}" if split_seed else ""
+        mend = f"featbench data check {shlex.quote(data)}{seed}"
+        mend = mend if dataset.root else "unpack it first: featbench data check FOLDER"
+        _verdict(mend, kinds, has_findings)
     if fix_splits is not None:
-        write_whole(fix_splits, fixed_splits(dataset, found).encode("utf-8", "surrogateescape"))
+        write_whole(fix_splits, _as_utf8(fixed_splits(dataset, found)))
         typer.echo(f"wrote {fix_splits}", err=True)
     if has_findings:
         raise typer.Exit(3)
+
+
+def _as_utf8(table: str) -> bytes:
+    try:
+        return table.encode()
+    except UnicodeEncodeError as error:
+        from featbench.untrusted import shown
+
+        line = table[: error.start].rpartition("\n")[2] + table[error.start :].partition("\n")[0]
+        raise UsageError(f"--fix-splits: {shown(line)} has a name that is not UTF-8; "
+                         "rename it, for tables are UTF-8") from error  # fmt: skip
 
 
 def _print_json(dataset: "Dataset", found: "Audit") -> None:
@@ -101,22 +116,25 @@ def _print_json(dataset: "Dataset", found: "Audit") -> None:
 
 def _print_classes(dataset: "Dataset") -> None:
     """Print how many images of each class each split has; of many classes the first."""
-    by_class = dataset.class_counts()
-    shown = dict(list(by_class.items())[:_MOST_CLASSES])
-    if len(by_class) > len(shown):
-        others = list(by_class.values())[_MOST_CLASSES:]
-        shown[f"… and {len(others):,} more"] = {
-            name: sum(count[name] for count in others) for name in dataset.splits
-        }
-    shown["all"] = {name: len(split) for name, split in dataset.splits.items()}
-    rows = [(c, *(f"{n:,}" for n in count.values())) for c, count in shown.items()]
-    print(f"{dataset.name}: {dataset.describe()}\n")
-    print_table(("class", *dataset.splits), rows)
+    from featbench.untrusted import shown
+
+    by_class = list(dataset.class_counts().items())
+    rows = [(shown(name), list(count.values())) for name, count in by_class[:_MOST_CLASSES]]
+    if others := [count for _, count in by_class[_MOST_CLASSES:]]:
+        sums = [sum(count[name] for count in others) for name in dataset.splits]
+        rows.append((f"… and {len(others):,} more", sums))
+    rows.append(("all", [len(split) for split in dataset.splits.values()]))
+    print(f"{shown(dataset.name)}: {dataset.describe()}\n")
+    print_table(
+        ("class", *dataset.splits), [(name, *(f"{n:,}" for n in counts)) for name, counts in rows]
+    )
     print()
 
 
 def _examples(found: "Audit", most: int = 5) -> None:
     """Show the first sets, groups, files and classes that there is something about."""
+    from featbench.untrusted import shown
+
     lines: list[str] = []
     for group in (
         *found.leaks[:most], *found.conflicts[:most],
@@ -131,12 +149,12 @@ def _examples(found: "Audit", most: int = 5) -> None:
     lines += [f"absent: {c} in {split}" for split, c in found.absent[:most]]
     lines += [f"tiny: {c}, {count} in train" for c, count in found.tiny[:most]]
     if lines:
-        print("\n" + "\n".join(dict.fromkeys(lines)))
+        print("\n" + "\n".join(shown(line) for line in dict.fromkeys(lines)))
 
 
-def _verdict(data: str, kinds: Sequence[str], has_findings: bool) -> None:
+def _verdict(mend: str, kinds: Sequence[str], has_findings: bool) -> None:
     """Print how many kinds of things were found, what may be done, and the exit code."""
-    steps = [f"{kind}: {_NEXT[kind].format(data=data)}" for kind in kinds]
+    steps = [f"{kind}: {_NEXT[kind].format(mend=mend)}" for kind in kinds]
     if steps:
         print("\nnext steps\n" + "\n".join(f"  {step}" for step in steps))
     n = max(len(kinds), int(has_findings))

@@ -94,5 +94,5 @@ def warn_unreadable(store: "ResultStore") -> None:
 
 def finish(something_to_look_at: bool) -> None:
     if something_to_look_at:
-        print("done; with something to look at, above: exit code 3", file=sys.stderr)
+        print("done, but there is something to look at: exit code 3", file=sys.stderr)
         raise typer.Exit(3)

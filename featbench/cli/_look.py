@@ -290,10 +290,11 @@ def init(
     from featbench.datasets import load_dataset
     from featbench.experiments import write_project
     from featbench.networks import check_network
+    from featbench.untrusted import shown
 
     check_network(backbone)
     dataset = load_dataset(data)  # an error now is better than one in every later command
     for line in (*dataset.notices, *dataset.problems):
-        typer.echo(f"{dataset.name}: {line}", err=True)
-    print(f"{dataset.name}: {dataset.describe()}")
+        typer.echo(shown(f"{dataset.name}: {line}"), err=True)
+    print(f"{shown(dataset.name)}: {dataset.describe()}")
     print(f"wrote {write_project(data, backbone)}; next: featbench fit --head logreg")

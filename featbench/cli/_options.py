@@ -115,7 +115,7 @@ Tune = Annotated[
 Folds = Annotated[int | None, Option(help="Score settings on so many folds.")]
 Validation = Annotated[
     float | None,
-    Option(help="Score settings on about this share of each class; else on val, or a fifth."),
+    Option(help="Score settings on about this share of train; else on val, or a fifth."),
 ]
 Memory = Annotated[
     str | None, Option(help="What one Gram matrix may take, such as 4G; else half of what is free.")

@@ -7,7 +7,7 @@ from featbench.datasets._dataset import Dataset
 from featbench.datasets._files import from_folder, from_zip
 from featbench.datasets._registry import DATASETS
 from featbench.datasets._source import Source
-from featbench.datasets._splits import TEST_SHARE, settle_splits
+from featbench.datasets._splits import settle_splits
 from featbench.datasets._tables import from_table
 from featbench.errors import UsageError, did_you_mean
 
@@ -73,9 +73,8 @@ def load_dataset(
             f"{did_you_mean(text, [*DATASETS, *_beside(path)])}\n--data takes a folder or .zip of "
             f"class folders, a .csv table, or a name: {', '.join(DATASETS)}"
         )
-    share = TEST_SHARE if asked.test is None else asked.test
     chosen = asked.choose(dataset)
-    return settle_splits(chosen, split_seed=split_seed, limit=limit, test_share=share)
+    return settle_splits(chosen, split_seed=split_seed, limit=limit, test_share=asked.test)
 
 
 def _beside(path: Path) -> list[str]:

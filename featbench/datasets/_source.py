@@ -94,7 +94,7 @@ class Source:
             labels = sorted(dataset.by_label(dict.fromkeys(self.classes)))
             splits = {name: _only(split, labels) for name, split in splits.items()}
             classes = tuple(classes[label] for label in labels)
-        if self.test is not None:
+        if self.test is not None and splits:
             first, *others = splits.values()
             splits = {"train": sum(others, start=first)}
         return replace(

@@ -105,7 +105,7 @@ def _lowest(split: Split, count: int, purpose: str, seed: int) -> Split:
 
 
 def settle_splits(
-    dataset: D, *, split_seed: int, limit: int | None, test_share: float = TEST_SHARE
+    dataset: D, *, split_seed: int, limit: int | None, test_share: float | None = None
 ) -> D:
     """Give a data set its train and test split, and keep ``limit`` images of each class of each.
 
@@ -117,8 +117,9 @@ def settle_splits(
         Decides which images become the test split where the source has none.
     limit : int or None
         Images a class and split; None keeps all.
-    test_share : float
-        About so many of the images or groups, where the source has no test split.
+    test_share : float, optional
+        About so many of the images or groups, where the source has no test split; by default a
+        fifth.
 
     Raises
     ------
@@ -143,7 +144,9 @@ def settle_splits(
         notices.append("no test split in the source: its val split is the test split")
     made = "test" not in splits
     if made:
-        train, test = split_off(splits["train"], test_share, seed=split_seed, purpose="test")
+        train, test = split_off(
+            splits["train"], test_share or TEST_SHARE, seed=split_seed, purpose="test"
+        )
         splits |= {"train": train, "test": test}
         notices.append(_held_out(dataset, splits, test_share))
     splits = {name: splits[name] for name in ("train", "val", "test") if name in splits}
@@ -156,7 +159,7 @@ def settle_splits(
             have = "has" if len(absent) == 1 else "have"
             problems.append(
                 f"{len(absent)} of {len(dataset.classes)} classes {have} no {name} {dataset.item}: "
-                f"{shown}; {_next_step(dataset, name, test_share if made else None)}"
+                f"{shown}; {_next_step(dataset, name, test_share or TEST_SHARE if made else None)}"
             )
     if parted := split_groups(splits):
         group, sides = next(iter(parted.items()))
@@ -187,11 +190,10 @@ def _n_groups(splits: Mapping[str, Split]) -> int:
     return len({group for split in splits.values() for group in split.groups or ()})
 
 
-def _held_out(dataset: Dataset, splits: Mapping[str, Split], share: float) -> str:
+def _held_out(dataset: Dataset, splits: Mapping[str, Split], share: float | None) -> str:
     """Say how the test split was made, and how unequally it fell on the classes."""
-    given = share != TEST_SHARE
-    why = f"test={share:g}" if given else "no test split in the source"
-    part = f"about {100 * share:g}%" if given else "about a fifth"
+    why = "no test split in the source" if share is None else f"test={share:g}"
+    part = "about a fifth" if share is None else f"about {100 * share:g}%"
     train, test = splits["train"], splits["test"]
     counts = np.bincount(test.labels, minlength=len(dataset.classes))
     least, most = counts.min(), counts.max()

@@ -73,10 +73,10 @@ def from_table(path: Path) -> Dataset:
 def _read_csv(path: Path) -> _Table:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
+            first = next((line for line in file if line.strip()), "")
             file.seek(0)
             lines = csv.reader(file, delimiter=_separator(first))
-            header = next(lines, [])
+            header: list[str] = next((cells for cells in lines if any(cells)), [])
             wanted = _wanted(path, header)
             columns: dict[str, list[str]] = {name: [] for name in wanted}
             places = []

@@ -34,7 +34,7 @@ class FeatureTable(Dataset):
     """Embeddings with labels, split into ``train``, ``test`` and perhaps ``val``.
 
     It is a ``Dataset`` in all but pictures: ids, labels, splits, hold-outs and the fingerprint
-    (over every row's id, content, label and split) are the same rules.
+    (over every row's id, content, label, split and group) are the same rules.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +91,16 @@ def load_features(
     if limit is not None and limit < 1:
         raise UsageError(f"limit is {limit}; expected at least 1 row a class")
     with open_arrays(path) as file:
-        names = {"X": X.strip("/"), "y": y.strip("/"), "split": _wanted(file, split, "split")}
+        names = {
+            "X": X.strip("/"),
+            "y": y.strip("/"),
+            "split": _wanted("split" in file.names, split, "split"),
+        }
         by_side = _names_by_side(file, names["X"]) if names["X"] not in file.names else {}
+        by_side = by_side if "train" in by_side else {}
         for key, given in (("id", id), ("group", group)):
-            names[key] = key if by_side and given is None else _wanted(file, given, key)
+            is_there = bool(_names_by_side(file, key)) if by_side else key in file.names
+            names[key] = _wanted(is_there, given, key)
         read = (
             _read_by_side(path, file, names, by_side) if by_side else _read_whole(path, file, names)
         )
@@ -102,6 +108,7 @@ def load_features(
         network, weights, precision = _origin(file, read.rows)
         known = {*read.names, "classes", *(n for n in _ABOUT if file.about(n) is not None)}
         left = [n for n in file.names if n not in known]
+    read = replace(read, groups=_owned(read.groups, read.ids))
     _check_finite(path, read)
     sides = np.full(len(labels), "train") if read.sides is None else read.sides
     present = [side for side in _SIDES if (sides == side).any()]
@@ -142,14 +149,14 @@ def _split(read: _Read, labels: NDArray[np.int64], picked: NDArray[np.intp]) -> 
         ids=tuple(read.ids[i] for i in picked),
         labels=labels[picked],
         pictures=tuple(RowOf(read.rows, int(i)) for i in picked),
-        groups=tuple(read.groups[i] or read.ids[i] for i in picked) if any(read.groups) else None,
+        groups=tuple(read.groups[i] for i in picked) if read.groups else None,
     )
 
 
-def _wanted(file: ArrayFile, given: str | None, usual: str) -> str:
-    """Return the name of a dataset that may be missing; empty for none."""
+def _wanted(is_there: bool, given: str | None, usual: str) -> str:
+    """Return the name of a dataset, the usual one where that is there; empty for none."""
     if given is None:
-        return usual if usual in file.names else ""
+        return usual if is_there else ""
     return given.strip("/")
 
 
@@ -189,7 +196,7 @@ def _read_whole(path: Path, file: ArrayFile, names: dict[str, str]) -> _Read:
         if names["id"]
         else tuple(str(i) for i in range(len(rows)))
     )
-    groups = tuple(map(str, column("group").tolist())) if names["group"] else ()
+    groups = tuple(map(_group, column("group").tolist())) if names["group"] else ()
     return _Read(rows, labels, ids, groups, sides, tuple(filter(None, names.values())))
 
 
@@ -200,7 +207,7 @@ def _names_by_side(file: ArrayFile, name: str) -> dict[str, str]:
         for own in (f"{name}_{spelling}", f"{spelling}_{name}", f"{spelling}/{name}"):
             if own in file.names:
                 found.setdefault(side, own)
-    return found if "train" in found else {}
+    return found
 
 
 def _read_by_side(
@@ -225,7 +232,7 @@ def _read_by_side(
                          + ", ".join(f"{n} {w}" for n, w in wide.items()))  # fmt: skip
     present = [side for side in _SIDES if side in by_side]
     for key, found in (("id", ids), ("group", groups)):
-        if found and set(found) != set(present):
+        if names[key] and set(found) != set(present):
             raise UsageError(f"{path}: {names[key]!r} is not there for every split")
     named = len(ids) == len(present)
     return _Read(
@@ -300,6 +307,22 @@ def _ids(path: Path, name: str, found: NDArray[Any]) -> tuple[str, ...]:
             "'' for the row's number"
         )
     return ids
+
+
+def _owned(groups: Sequence[str], ids: Sequence[str]) -> tuple[str, ...]:
+    """Return groups, for a row without one a name that no group has; () where no row has one."""
+    own, taken = "row", set(groups)
+    while any(f"{own} {name}" in taken for name in ids):
+        own += "-"
+    rows = zip(groups, ids, strict=True) if any(groups) else ()
+    return tuple(group or f"{own} {name}" for group, name in rows)
+
+
+def _group(value: Any) -> str:
+    """Return a group's name, empty for a missing one; whole numbers beside missing ones are 3.0."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
+        return ""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
 
 
 def _name_classes(

@@ -37,7 +37,7 @@ class Selection:
     folds : int, optional
         Score on so many folds of train and val.
     validation : float, optional
-        Score on about this share of each class of train and val; by default on the source's val
+        Score on about this share of train and val; by default on the source's val
         split, or on a fifth of train where there is none.
     space : dict of str to list
         Settings and the values to try, in place of the head's own space.

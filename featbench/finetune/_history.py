@@ -47,7 +47,8 @@ def conclude(
         As in ``Schedule``.
     labels : Tensor of int64, shape (n,), optional
         Of the validation images, where their loss is cross-entropy and all count the same: who
-        always says how frequent each class is has their labels' entropy as loss, in nats.
+        always says how frequent each class is has their labels' entropy as loss, in nats. Of images
+        of one class nothing is said.
     """
     row = history[best - 1]
     loss, accuracy = row["val_loss"], f"{100 * row['val_accuracy']:.1f}%"
@@ -58,7 +59,13 @@ def conclude(
         yield f"epoch {best} of {len(history)} kept ({why})"
     if labels is None:
         return
-    guessing = torch.distributions.Categorical(torch.bincount(labels).double()).entropy().item()
-    if loss > guessing:
-        yield (f"validation loss {loss:.3g} is no better than guessing ({guessing:.3g}): try a "
-               "lower lr, or more epochs")  # fmt: skip
+    shares = torch.bincount(labels).double() / len(labels)
+    guessing = torch.distributions.Categorical(shares).entropy().item()
+    if guessing == 0 or loss <= guessing:
+        return
+    if row["val_accuracy"] <= shares.max():
+        yield (f"that is no better than guessing, whose loss is {guessing:.3g} and which has "
+               f"{100 * shares.max():.1f}% right: try a lower lr, or more epochs")  # fmt: skip
+    else:
+        yield (f"validation loss is above guessing's, {guessing:.3g}, though {accuracy} are right: "
+               "it is far too sure of its answers")  # fmt: skip

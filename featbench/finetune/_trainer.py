@@ -183,7 +183,8 @@ class Trainer:
         """
         if not remember(self.module, epoch * math.ceil(len(inputs) / batch)):
             return
-        steps = list(random_batches(len(inputs), batch, torch.Generator().manual_seed(epoch)))
+        order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(epoch))
+        steps = order.tensor_split(math.ceil(len(inputs) / batch))  # of one size: all count alike
         with torch.inference_mode(), measured_anew(self.module):
             for given in given_to(inputs, steps, epoch):
                 self._asking.each(len(given), functools.partial(self._ask, given))

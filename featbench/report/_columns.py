@@ -129,7 +129,8 @@ def _method(row: Row) -> str:
     return method_name(row.first) + (f" (best of {tried})" if tried else "")
 
 
-def _settings(row: Row) -> str:
+def settings_of(row: Row) -> str:
+    """Return the settings that were given or chosen, as they are typed."""
     return ", ".join(f"{k}={plain_value(v)}" for k, v in _given(row).items())
 
 
@@ -216,7 +217,7 @@ _shared("weights", "weights")
 _shared("cut", "trained from")
 _add(Column("method", "method", _method,
             lambda row: {"method": row.first.method, "description": _method(row)}))  # fmt: skip
-_plain("settings", "settings", _settings, _given)
+_plain("settings", "settings", settings_of, _given)
 _plain("layer", "layer", lambda row: row.first.layer, lambda row: row.first.layer or None)
 _shared("n_per_class", "a class")
 _plain("sample", "drawn", lambda row: row.size, lambda row: row.first.sample)

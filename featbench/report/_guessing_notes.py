@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from featbench.report._columns import percent
+from featbench.report._columns import percent, settings_of
 from featbench.report._names import label_of
 from featbench.report._rows import Row, heading_of, of_data
 
@@ -73,4 +73,5 @@ def _absent(rows: Sequence[Row]) -> str:
 
 def _with_seeds(row: Row) -> str:
     seeds = f" ({row.n_one_answer} of {len(row.runs)} seeds)"
-    return label_of(row.first) + (seeds if row.n_one_answer < len(row.runs) else "")
+    settings = f" ({text})" if (text := settings_of(row)) else ""
+    return label_of(row.first) + settings + (seeds if row.n_one_answer < len(row.runs) else "")

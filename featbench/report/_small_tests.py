@@ -1,5 +1,6 @@
 """Where test images are few: which differences they cannot tell, whatever comes out."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from itertools import count
 
@@ -71,4 +72,5 @@ def _more(row: Row) -> str:
     from_file = one.method != FINE_TUNE and not one.rows_computed + one.rows_cached
     if from_file or ":test=" in one.dataset:
         return "hold out more, or add images"
-    return f"hold out more with {one.dataset}:test=0.4, or add images"
+    source = shlex.quote(f"{one.source or one.dataset}:test=0.4")
+    return f"hold out more with --data {source} (all images are divided anew), or add images"

@@ -55,6 +55,24 @@ def test_every_finding_is_named_with_a_next_step(
     assert found["counts"]["missing"] == len(found["missing"]) == 9
 
 
+def test_a_class_may_be_called_all_and_a_name_need_not_be_utf_8(
+    featbench: Callable[..., Said], photos: Path
+) -> None:
+    (photos / "train" / "moss").rename(photos / "train" / "all")
+    (photos / "test" / "moss").rename(photos / "test" / "all")
+    for side in ("train", "test"):
+        (photos / side / "sky").rename(photos / side / "caf\udce9")
+    said = featbench("data", "check", photos)
+    assert [row for row in rows(said) if row[:1] == ["all"]] == [
+        ["all", "10", "6"], ["all", "30", "18"],
+    ]  # fmt: skip
+    assert ["caf\\udce9", "10", "6"] in rows(said)
+    assert said.out.encode(), "a terminal of UTF-8 can show it"
+    fixed = featbench("data", "check", photos, "--fix-splits", "mended.csv")
+    assert fixed.code == 2
+    assert "has a name that is not UTF-8; rename it" in fixed.err
+
+
 def test_what_was_left_out_is_a_finding(featbench: Callable[..., Said], photos: Path) -> None:
     (photos / "train" / "void").mkdir()
     said = featbench("data", "check", photos)

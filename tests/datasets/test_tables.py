@@ -39,6 +39,19 @@ def test_files_that_are_missing_are_reported(photos: Path) -> None:
     )
 
 
+def test_empty_lines_may_stand_before_the_heading_and_a_heading_alone_is_no_table(
+    photos: Path,
+) -> None:
+    table = write_table(photos)
+    plain = load_dataset(table).fingerprint
+    table.write_text("\n \n" + table.read_text())
+    assert load_dataset(table).fingerprint == plain
+    table.write_text("path,label\n")
+    for options in ("", ":test=0.3"):
+        with pytest.raises(UsageError, match="no image is there to train on"):
+            load_dataset(f"{table}{options}")
+
+
 def test_blanks_around_a_cell_mean_nothing(photos: Path) -> None:
     table = write_table(photos)
     plain = load_dataset(table)

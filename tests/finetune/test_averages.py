@@ -9,6 +9,7 @@ from torch import nn
 from featbench.datasets import Dataset, load_dataset
 from featbench.finetune import FineTuneClassifier
 from featbench.finetune._averages import measured_anew, remember
+from featbench.finetune._trainer import Trainer
 from tests.conftest import make_photos
 
 
@@ -66,3 +67,20 @@ def test_training_itself_is_not_touched(
     for one, other in zip(measured.history_, left.history_, strict=True):
         assert one["train_loss"] == other["train_loss"]
         assert one["val_loss"] < other["val_loss"]
+
+
+def test_a_short_last_batch_counts_no_more_than_others(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    real = Trainer._ask
+
+    def ask(own: Trainer, given: torch.Tensor, piece: slice) -> torch.Tensor:
+        sizes.append(len(given[piece]))
+        return real(own, given, piece)
+
+    monkeypatch.setattr(Trainer, "_ask", ask)
+    FineTuneClassifier(
+        "efficientnet_lite0", blocks=1, epochs=1, batch=34, select="last", cache=tmp_path
+    ).fit(data)
+    assert sizes[:2] == [18, 18], "36 training images, not 34 and 2"

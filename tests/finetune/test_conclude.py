@@ -24,17 +24,24 @@ def test_says_the_epoch_and_what_it_was_chosen_by() -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "told"), [(math.log(4) + 0.01, True), (math.log(4) - 0.01, False)]
+    ("loss", "accuracy", "told"),
+    [
+        (math.log(4) + 0.01, 0.25, "no better than guessing, whose loss is 1.39 and which has 25"),
+        (math.log(4) - 0.01, 0.25, ""),
+        (100.0, 0.90, "above guessing's, 1.39, though 90.0% are right: it is far too sure"),
+    ],
 )
-def test_says_when_guessing_is_as_good(loss: float, told: bool) -> None:
-    rows = [{"epoch": 1, "val_loss": loss, "val_accuracy": 0.3}]
+def test_says_when_guessing_is_as_good(loss: float, accuracy: float, told: str) -> None:
+    rows = [{"epoch": 1, "val_loss": loss, "val_accuracy": accuracy}]
     lines = list(conclude(rows, 1, "last", LABELS))
-    assert bool(lines) == told
-    assert not told or "no better than guessing (1.39): try a lower lr" in lines[0]
+    assert len(lines) == bool(told)
+    assert not told or told in lines[0]
     assert list(conclude(rows, 1, "last", None)) == []
 
 
 def test_guessing_knows_how_frequent_each_class_is() -> None:
-    rows = [{"epoch": 1, "val_loss": 0.5, "val_accuracy": 0.9}]
     rare = torch.tensor([0] * 19 + [1])
-    assert "(0.199)" in next(conclude(rows, 1, "last", rare))
+    rows = [{"epoch": 1, "val_loss": 0.5, "val_accuracy": 0.95}]
+    assert "loss is 0.199 and which has 95.0% right" in next(conclude(rows, 1, "last", rare))
+    one = torch.zeros(9, dtype=torch.int64)
+    assert list(conclude(rows, 1, "last", one)) == [], "of one class there is nothing to guess"

@@ -30,8 +30,10 @@ def test_what_cannot_be_told_is_said_with_a_next_step(tmp_path: Path) -> None:
     assert notes(tmp_path, 21, 9) == [
         "photos: 21 test images: differences below 23.8 points cannot be told apart (McNemar's "
         "test of two runs, even if only one of them is ever right alone); hold out more with "
-        "photos:test=0.4, or add images."
+        "--data photos:test=0.4 (all images are divided anew), or add images."
     ]
+    (note,) = notes(tmp_path / "zip", 21, 9, source="/data/my photos.zip")
+    assert "--data '/data/my photos.zip:test=0.4' (all" in note
 
 
 @pytest.mark.parametrize(
