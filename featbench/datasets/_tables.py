@@ -76,7 +76,7 @@ def _read_csv(path: Path) -> _Table:
             first = next((line for line in file if line.strip()), "")
             file.seek(0)
             lines = csv.reader(file, delimiter=_separator(first))
-            header: list[str] = next((cells for cells in lines if any(cells)), [])
+            header: list[str] = next((cells for cells in lines if any(map(str.strip, cells))), [])
             wanted = _wanted(path, header)
             columns: dict[str, list[str]] = {name: [] for name in wanted}
             places = []

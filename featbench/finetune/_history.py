@@ -61,7 +61,7 @@ def conclude(
         return
     shares = torch.bincount(labels).double() / len(labels)
     guessing = torch.distributions.Categorical(shares).entropy().item()
-    if guessing == 0 or loss <= guessing:
+    if shares.max() == 1 or loss <= guessing:
         return
     if row["val_accuracy"] <= shares.max():
         yield (f"that is no better than guessing, whose loss is {guessing:.3g} and which has "
