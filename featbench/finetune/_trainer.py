@@ -184,10 +184,11 @@ class Trainer:
         if not remember(self.module, epoch * math.ceil(len(inputs) / batch)):
             return
         order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(epoch))
-        steps = order.tensor_split(math.ceil(len(inputs) / batch))  # of one size: all count alike
+        # of one size, for all count alike, and of a batch or more: batch norm takes no single row
+        steps = order.tensor_split(max(1, len(inputs) // batch))
         with torch.inference_mode(), measured_anew(self.module):
             for given in given_to(inputs, steps, epoch):
-                self._asking.each(len(given), functools.partial(self._ask, given))
+                self._room.each(len(given), functools.partial(self._ask, given))
 
     def _backward(
         self,

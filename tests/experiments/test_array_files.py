@@ -25,7 +25,8 @@ def test_numbered_columns_are_rows_in_the_order_of_their_numbers() -> None:
         table[f"x_{i}"] = np.full(40, i, dtype=np.float32)
     file = _Parquet(Path("t.parquet"), table.set_index("id"))
     assert set(file.names) == {"id", "y", "x"}
-    read = _read_whole(Path("t.parquet"), file, {"X": "x", "y": "y", "split": "", "id": "id"})
+    names = {"X": "x", "y": "y", "split": "", "id": "id", "group": ""}
+    read = _read_whole(Path("t.parquet"), file, names)
     assert read.rows[0].tolist() == list(range(12))
     assert read.ids[1] == "item1"
     lists = _Parquet(Path("t.parquet"), pd.DataFrame({"X": [[1.0, 2.0], [1.0]]}))

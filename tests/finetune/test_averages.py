@@ -81,6 +81,6 @@ def test_a_short_last_batch_counts_no_more_than_others(
 
     monkeypatch.setattr(Trainer, "_ask", ask)
     FineTuneClassifier(
-        "efficientnet_lite0", blocks=1, epochs=1, batch=34, select="last", cache=tmp_path
+        "efficientnet_lite0", blocks=1, epochs=1, batch=16, select="last", cache=tmp_path
     ).fit(data)
-    assert sizes[:2] == [18, 18], "36 training images, not 34 and 2"
+    assert sizes[:2] == [18, 18], "36 training images, not 16, 16 and 4"
