@@ -207,15 +207,15 @@ def kills_at_each_step(trials: Trials) -> str:
 
 
 def kills_at_random_times(trials: Trials) -> str:
-    """Kill 60 extractions, up to four on one cache, which must then complete.
+    """Kill 100 extractions, up to four on one cache, which must then complete.
 
     The span that kills are drawn from follows the machine: it grows with every kill and shrinks
     with every run that ended before its own, so that three in four are killed and every part of
     a run has its turn, however long a run takes just now.
     """
     chance, killed, begun, span = random.Random(0), 0, 0, trials.seconds
-    while killed < 60:
-        check(begun < 600, "only", killed, "of", begun, "were killed in time")
+    while killed < 100:
+        check(begun < 1000, "only", killed, "of", begun, "were killed in time")
         cache = trials.fresh()
         for _ in range(4):
             child = start(trials.photos, cache, trials.rows)

@@ -50,7 +50,7 @@ def test_killed_in_the_middle(how: signal.Signals, tmp_path: Path) -> None:
             share *= 1.2
             continue
         ended += 1
-        if ended == {signal.SIGKILL: 3, signal.SIGINT: 1}[how]:
+        if ended == {signal.SIGKILL: 5, signal.SIGINT: 1}[how]:
             break
     else:
         pytest.fail(f"only {ended} were ended in the middle, with their rows kept")
