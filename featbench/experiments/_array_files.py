@@ -212,7 +212,8 @@ def _open_parquet(path: Path) -> Iterator[ArrayFile]:
     try:
         table = pd.read_parquet(path)
     except ImportError as error:
-        raise FeatbenchError(f"{path}: Parquet needs pyarrow; run: pip install pyarrow") from error
+        raise FeatbenchError(f"{path}: Parquet needs pyarrow; run: "
+                             "pip install 'featbench[parquet]'") from error  # fmt: skip
     except (OSError, ValueError, MemoryError) as error:
         raise UsageError(f"{path}: cannot be read as Parquet ({error})") from error
     yield _Parquet(path, table)

@@ -32,6 +32,7 @@ _EXTRAS = (
     ("MLflow", "mlflow", "featbench[mlflow]", "--mlflow"),
     ("TensorBoard", "tensorboard", "featbench[tensorboard]", "--tensorboard"),
     ("OpenVINO", "openvino", "featbench[openvino]", "--engine openvino-bfloat16"),
+    ("Parquet", "pyarrow", "featbench[parquet]", "-o features.parquet, --features f.parquet"),
     ("UMAP", "umap", "umap-learn", "plot embedding --method umap"),
 )
 """Name, module, what pip installs, and what it is for."""

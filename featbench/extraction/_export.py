@@ -138,7 +138,9 @@ def _as_parquet(columns: Columns, about: Mapping[str, str]) -> bytes:
     try:
         table.to_parquet(buffer, index=False)
     except ImportError as error:
-        raise FeatbenchError("Parquet needs pyarrow; run: pip install pyarrow") from error
+        raise FeatbenchError(
+            "Parquet needs pyarrow; run: pip install 'featbench[parquet]'"
+        ) from error
     return buffer.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from featbench.errors import FeatbenchError, UsageError
 from featbench.experiments import load_features
 from featbench.experiments._array_files import _Parquet
 from featbench.experiments._features_file import _read_whole
-from tests.experiments.test_features_file import HAS_PYARROW, made, write
+from tests.experiments.test_features_file import made, write
 
 
 def test_numbered_columns_are_rows_in_the_order_of_their_numbers() -> None:
@@ -37,10 +38,10 @@ def test_numbered_columns_are_rows_in_the_order_of_their_numbers() -> None:
         twice.read("X")
 
 
-@pytest.mark.skipif(HAS_PYARROW, reason="something that reads Parquet is installed")
-def test_parquet_names_what_to_install(tmp_path: Path) -> None:
+def test_parquet_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "f.parquet").write_bytes(b"PAR1")
-    with pytest.raises(FeatbenchError, match="pip install pyarrow"):
+    with pytest.raises(FeatbenchError, match=r"pip install 'featbench\[parquet\]'"):
         load_features(tmp_path / "f.parquet")
 
 

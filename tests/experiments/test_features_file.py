@@ -1,6 +1,5 @@
 """Embeddings from a file are fitted as if they had been extracted here; a bad file is refused."""
 
-import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +17,7 @@ from featbench.extraction import Features, export, extract
 from featbench.networks import create_network
 from tests.conftest import Notes
 
-HAS_PYARROW = importlib.util.find_spec("pyarrow") is not None
-ENDINGS = [
-    ".h5",
-    ".npz",
-    pytest.param(".parquet", marks=pytest.mark.skipif(not HAS_PYARROW, reason="needs pyarrow")),
-]
+ENDINGS = [".h5", ".npz", ".parquet"]
 Columns = dict[str, Any]
 
 

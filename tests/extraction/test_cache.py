@@ -1,8 +1,8 @@
 """The store can be looked after without ever losing or changing a row."""
 
-import importlib.util
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -133,15 +133,15 @@ def test_plain_files_of_a_data_set(photos: Path, tmp_path: Path) -> None:
         export(found, tmp_path / "f.npz" / "x.h5")
 
 
-def test_parquet_where_pyarrow_is_installed(photos: Path, tmp_path: Path) -> None:
+def test_parquet(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = extract(load_dataset(photos), "lenet5", cache=tmp_path / "c")
-    if importlib.util.find_spec("pyarrow") is None:
-        with pytest.raises(FeatbenchError, match="pip install pyarrow"):
-            export(found, tmp_path / "f.parquet")
-        return
     export(found, tmp_path / "f.parquet")
     table = pd.read_parquet(tmp_path / "f.parquet")
     assert np.array_equal(np.stack(table["X"])[: len(found.train.y)], found.train.X)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(FeatbenchError, match=r"pip install 'featbench\[parquet\]'"):
+        export(found, tmp_path / "g.parquet")
+    assert not (tmp_path / "g.parquet").exists()
 
 
 def test_plain_files_of_a_space(photos: Path, tmp_path: Path) -> None:
