@@ -72,10 +72,11 @@ def _open(name: str, spec: _Spec, folder: Path, options: dict[str, Any]) -> Any:
     try:
         return cls(**keywords, download=True)
     except Exception as error:  # the network, a server or a checksum: torchvision raises anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).partition("\n")[0].rstrip(" :") or type(error).__name__
         raise FeatbenchError(
             f"data set {name!r}: not found in {folder} and cannot be downloaded ({reason})\n"
-            f"put {spec.wants} into {folder}, or set FEATBENCH_DATA to what holds {name}/"
+            f"put {spec.wants} into {folder}, or set FEATBENCH_DATA to what holds {name}/, "
+            "or give --data a folder, a zip or a table of its images"
         ) from error
 
 
