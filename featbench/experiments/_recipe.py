@@ -174,7 +174,7 @@ def _preset_put_in(recipe: Recipe, preset: Preset) -> Recipe:
         whole["repeats"] = None
     runs = []
     for table in recipe.run:
-        own = dict.fromkeys(whole)  # the preset's word is the last one
+        own: dict[str, Any] = dict.fromkeys(whole)  # the preset's word is the last one
         settings = {
             h: {**table.set.get(h, {}), **preset.set.get(h, {})}
             for h in table.set.keys() | (preset.set.keys() & set(_heads(table)))
@@ -183,6 +183,8 @@ def _preset_put_in(recipe: Recipe, preset: Preset) -> Recipe:
         if alone := preset.named.get(table.name or ""):
             settings |= {h: {**settings.get(h, {}), **values} for h, values in alone.set.items()}
             train |= alone.train
+            if alone.seeds is not None:
+                own |= {"seeds": alone.seeds, "repeats": None}
         runs.append(table.model_copy(update={**own, "set": settings, "train": train}))
     return recipe.model_copy(update={**whole, "run": runs})
 

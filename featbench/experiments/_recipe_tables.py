@@ -54,6 +54,7 @@ class RunTable(_Table):
 class NamedRun(_Table):
     """One ``[preset.NAME.named.RUN]``: what a preset changes in the run of that name alone."""
 
+    seeds: list[_Seed] | None = None
     set: dict[str, dict[str, Any]] = {}
     train: dict[str, Any] = {}
 

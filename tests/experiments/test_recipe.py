@@ -232,7 +232,15 @@ def test_a_preset_changes_the_run_of_a_name_or_has_runs_of_its_own(tmp_path: Pat
     quick = load_recipe(path, preset="quick").runs
     assert {(r.settings["epochs"], r.settings["lr"]) for r in quick if not r.head} == {(2, 0.1)}
     assert {r.settings["C"] for r in quick if r.head} == {7.0}
-    alone = load_recipe(path, preset="alone").runs
+    several = SETS.replace("other.set", "other.seeds = [3, 4]\nother.set").replace(
+        "[preset.quick]", "[preset.quick]\nseeds = [7]"
+    )
+    quick = load_recipe(written(tmp_path, several), preset="quick").runs
+    assert {(bool(r.head), r.seed) for r in quick} == {(True, 3), (True, 4), (False, 7)}
+    own = several.replace('head = "logreg"', 'head = "logreg"\nrepeats = 9')
+    quick = load_recipe(written(tmp_path, own), preset="quick").runs
+    assert {r.seed for r in quick if r.head} == {3, 4}
+    alone = load_recipe(written(tmp_path, SETS), preset="alone").runs
     assert [(r.network, r.limit, r.recipe) for r in alone] == [("fcnet", 9, "study:alone")]
 
 
