@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from featbench.experiments._features_file import load_features as load_features
     from featbench.experiments._forecast import Forecast as Forecast
     from featbench.experiments._forecast import forecast as forecast
+    from featbench.experiments._method_key import method_key as method_key
     from featbench.experiments._mlflow import MLflow as MLflow
     from featbench.experiments._model import SavedModel as SavedModel
     from featbench.experiments._model import find_model as find_model
@@ -80,6 +81,7 @@ _HOMES = {
     "load_predictions": "_prediction_table",
     "load_recipe": "_recipe",
     "load_results": "_result_frame",
+    "method_key": "_method_key",
     "network_of": "_run_network",
     "parse_changes": "_changes",
     "remember_extraction": "_project",

@@ -40,11 +40,12 @@ class Result(BaseModel):
     together, on which it was fitted anew; so too of a training with ``refit``, whose ``best_epoch``
     was chosen on them. That ``val_accuracy`` is optimistic: the best of many is partly luck, and an
     mlp's number of epochs was chosen on the same images. ``init_from`` are the runs that went
-    before, oldest first, each going on from the weights of the one before it. ``approximate`` says
-    what stood in for the exact
-    method; ``layer`` is the place whose values a head was fitted on, where not the features;
-    ``sample`` how many images were drawn to learn from, ``seed`` being the draw, of all those that
-    ``fingerprint`` names (``n_per_class`` says them a class, or the limit of every split).
+    before, oldest first, each going on from the weights of the one before it, and ``init_method``
+    names the last one's method, whatever its seed: stages of several seeds are one method.
+    ``approximate`` says what stood in for the exact method; ``layer`` is the place whose values a
+    head was fitted on, where not the features; ``sample`` how many images were drawn to learn
+    from, ``seed`` being the draw, of all those that ``fingerprint`` names (``n_per_class`` says
+    them a class, or the limit of every split).
     Accuracies are fractions, times seconds of wall time, memory MiB. What does not apply is None:
     ``log_loss`` and ``ece`` (expected calibration error) need a method that gives probabilities;
     what ends in ``_uncalibrated`` is of the same head's ``uncalibrated_proba``, and needs one that
@@ -93,6 +94,7 @@ class Result(BaseModel):
     layer: str = ""
     sample: dict[str, Any] = {}
     init_seed: int | None = None
+    init_method: str = ""
     name: str = ""
 
     n_train: int = 0

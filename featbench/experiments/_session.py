@@ -232,9 +232,11 @@ class Session:
         metrics: dict[str, Any] = {}
         for split, predictions in outcome.predictions.items():
             metrics |= measure(predictions, split)
+        stage = run.init_from is not None
         fields = {
             **found.fields,
             **run.called(),
+            **(self._start(run).goes_on(dataset.fingerprint, run.seed) if stage else {}),
             "source": whole_source(run.source),
             "given": given,
             "n_train": len(splits["train"]),

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from featbench.datasets import Dataset
 from featbench.errors import UsageError
+from featbench.experiments._method_key import name_before
 from featbench.experiments._model import find_trained, find_weights
-from featbench.experiments._result import ResultStore
+from featbench.experiments._result import Result, ResultStore
 from featbench.experiments._run import Run
 from featbench.networks import RUN, GivenWeights, sha256_of_tensors
 
@@ -23,23 +24,46 @@ class Start:
         As ``create_network`` takes them.
     classes : tuple of str
         Where the run goes on from another, classifier included, that one's; else empty.
-    chain : tuple of str
-        The runs that went before, oldest first.
+    last : Result, optional
+        The run that it goes on from.
     """
 
     weights: str | GivenWeights
     classes: tuple[str, ...] = ()
-    chain: tuple[str, ...] = ()
+    last: Result | None = None
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The runs that went before, oldest first."""
+        return () if self.last is None else (*self.last.init_from, self.last.run_id)
 
     @property
     def before(self) -> GivenWeights | None:
         """The weights that the run goes on from, where it does."""
-        return self.weights if self.chain and isinstance(self.weights, GivenWeights) else None
+        return (
+            self.weights
+            if self.last is not None and isinstance(self.weights, GivenWeights)
+            else None
+        )
 
     @property
     def sha256(self) -> str:
         """The sha256 over all of those weights, the classifier's among them; empty without."""
         return "" if self.before is None else sha256_of_tensors(self.before.tensors)
+
+    def goes_on(self, fingerprint: str, seed: int) -> dict[str, str]:
+        """Return the field of ``Result`` that names the method of the run before; none without.
+
+        Parameters
+        ----------
+        fingerprint : str
+            Of the data that the run learns from.
+        seed : int
+            The run's.
+        """
+        return (
+            {} if self.last is None else {"init_method": name_before(self.last, fingerprint, seed)}
+        )
 
     def check_classes(self, classes: Sequence[str], dataset: str) -> None:
         """Raise UsageError where a run goes on with other classes.
@@ -121,5 +145,4 @@ def start_of(run: Run, before: str | None, store: ResultStore) -> Start:
     if before is None:
         return Start(find_weights(run.weights, store))
     model = find_trained(before, store)
-    chain = (*store.get(before).init_from, model.described.run)
-    return Start(model.given_weights(), tuple(model.classes), chain)
+    return Start(model.given_weights(), tuple(model.classes), store.get(before))

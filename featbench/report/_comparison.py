@@ -5,12 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from featbench.experiments import Result, ResultStore, load_predictions
+from featbench.experiments import Result, ResultStore, load_predictions, method_key
 from featbench.report._guessing import Guessing, guessing_of
 from featbench.statistics import Comparison, Method, MethodRun, compare
-
-_SAME = ("fingerprint", "network", "weights", "cut", "method", "selection", "split_seed",
-         "n_per_class", "precision", "approximate", "sample", "layer", "init_seed")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,18 +43,6 @@ class Compared:
         wanted = method_key(result)
         places = [i for i, runs in enumerate(self.methods) if method_key(runs[0]) == wanted]
         return places[0] if places else None
-
-
-def method_key(result: Result) -> str:
-    """Return what a run shares with the same method's runs of other seeds, as text.
-
-    That is all that was asked for but the seed. Settings that were searched do not count, since
-    each seed may try, and choose, its own.
-    """
-    key = {name: getattr(result, name) for name in _SAME}
-    asked = result.ledger[0]["settings"] if result.ledger else result.settings
-    settings = {name: value for name, value in asked.items() if name not in result.searched}
-    return json.dumps({**key, "settings": _without_seed(settings)}, sort_keys=True)
 
 
 def as_method(result: Result, **cleared: Any) -> Result:
@@ -188,10 +173,3 @@ def _run_key(result: Result) -> str:
 def _name(runs: dict[int, tuple[Result, MethodRun]]) -> str:
     result = next(iter(runs.values()))[0]
     return f"{result.method} on {result.network} ({result.weights}; run {result.run_id[:6]})"
-
-
-def _without_seed(settings: Any) -> Any:
-    """Return settings without random_state, at any depth (a warm start's head has its own)."""
-    if not isinstance(settings, dict):
-        return settings
-    return {k: _without_seed(v) for k, v in settings.items() if k != "random_state"}

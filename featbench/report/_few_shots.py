@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featbench.errors import UsageError
-from featbench.experiments import Result
-from featbench.report._comparison import as_method, method_key
+from featbench.experiments import Result, method_key
+from featbench.report._comparison import as_method
 from featbench.report._names import labels_among, method_name
 from featbench.report._rows import names_of_data
 from featbench.statistics import LabelsNeeded, labels_needed

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from featbench.errors import UsageError
-from featbench.experiments import Result
-from featbench.report._comparison import as_method, method_key
+from featbench.experiments import Result, method_key
+from featbench.report._comparison import as_method
 from featbench.report._drawing import isolated, shorten, styled
 from featbench.report._lines import MOST, Legend, error_bar, key_above, look
 from featbench.report._names import labels_among, method_name

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from featbench.report._comparison import method_key
+from featbench.experiments import method_key
 from featbench.report._rows import Row
 
 _FEWEST = 3  # data sets that ranks are averaged over

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from featbench.experiments import Result, ResultStore
-from featbench.report._comparison import Compared, compare_results, method_key
+from featbench.experiments import Result, ResultStore, method_key
+from featbench.report._comparison import Compared, compare_results
 from featbench.report._guessing import Guessing
 from featbench.report._names import sample_name
 from featbench.statistics import Interval, Standing, wilson_interval

@@ -11,8 +11,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from featbench.errors import UsageError
-from featbench.experiments import Result
-from featbench.report._comparison import method_key, task_of
+from featbench.experiments import Result, method_key
+from featbench.report._comparison import task_of
 from featbench.report._drawing import (
     COLOURS,
     MARKERS,

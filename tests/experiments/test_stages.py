@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import featbench
 from featbench.errors import UsageError
-from featbench.experiments import Result, Run, Session, load_recipe
+from featbench.experiments import Result, Run, Session, load_recipe, method_key
 from featbench.finetune import _checkpoint as checkpoints
 from featbench.finetune._trainer import Trainer
 from tests.conftest import make_photos
@@ -213,6 +213,10 @@ class TestRecipes:
             [], [], [ids[0]], [ids[1]], *[[ids[0], ids[2]]] * 2, *[[ids[1], ids[3]]] * 2
         ]  # fmt: skip
         assert list(session(tmp_path).run_all(plan.runs)) == results
+        methods: dict[str, list[int]] = {}
+        for one in results:
+            methods.setdefault(method_key(one), []).append(one.seed)
+        assert list(methods.values()) == [[0, 1]] * 4, "a stage of two seeds is one method"
         assert "(stage 3)" in plan.runs[-1].describe()
 
     @pytest.mark.parametrize(

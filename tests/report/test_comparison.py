@@ -7,7 +7,8 @@ import pytest
 
 from featbench.errors import FeatbenchError
 from featbench.experiments import Predictions, Result, ResultStore, load_predictions
-from featbench.report import compare_results
+from featbench.report import compare_results, make_table
+from featbench.report._columns import COLUMNS
 from tests.report.test_report import result
 
 CLASSES = ["a\rb", 'c "d"\n', "=e,f"]
@@ -50,6 +51,17 @@ def test_seeds_of_one_method_are_together_whatever_each_has_chosen(tmp_path: Pat
     assert photos.comparison.standings[1].letters == ("b",)
     assert elsewhere.dataset == "elsewhere"
     assert [photos.place_of(run) for run in runs] == [0, 0, 1, 2, 2, None, None]
+
+
+def test_stages_of_several_seeds_are_one_method_whatever_run_each_goes_on_from(
+    tmp_path: Path,
+) -> None:
+    store = ResultStore(tmp_path)
+    runs = [save(store, 1 + s, 0.9, seed=s, weights=f"run:{s}", init_method="m") for s in (0, 1)]
+    (found,) = compare_results(store, runs, resamples=200)
+    assert found.methods == (tuple(runs),)
+    (row,) = make_table(store, runs).rows
+    assert (COLUMNS["seeds"].text(row), COLUMNS["weights"].text(row)) == ("2", "2 runs")
 
 
 def test_runs_without_predictions_are_named_not_compared(tmp_path: Path) -> None:
