@@ -316,7 +316,8 @@ class ResultStore:
         Parameters
         ----------
         prefix : str
-            How an id begins; or ``RECIPE/NAME``, what a recipe calls one of its runs.
+            How an id begins; or ``RECIPE/NAME``, what a recipe calls one of its runs, with
+            ``/SEED`` behind it where there are several.
 
         Raises
         ------
@@ -327,9 +328,11 @@ class ResultStore:
             matching = self.get_each(prefix)
             if len(matching) == 1:
                 return matching[0]
+            several = len({r.seed for r in matching}) == len(matching)
+            way = f"seed: {prefix}/{matching[0].seed}" if several else "id"
             ids = ", ".join(r.run_id for r in matching)
-            raise UsageError(f"{self.folder}: {len(matching)} runs are called {prefix}; "
-                             f"name one by its id: {ids}")  # fmt: skip
+            raise UsageError(f"{self.folder}: {len(matching)} runs are called {prefix}; name one "
+                             f"by its {way} ({ids})")  # fmt: skip
         every = (path.parent.name for path in self.folder.glob("*/result.json"))
         found = [name for name in every if name.startswith(prefix)]
         if len(found) != 1:
@@ -353,13 +356,13 @@ class ResultStore:
         UsageError
             When there is none, or more than one id begins so.
         """
-        recipe, slash, name = prefix.rpartition("/")
-        if not slash:
+        if "/" not in prefix:
             return [self.get(prefix)]
-        named = [r for r in self.all() if r.name]
-        if matching := [r for r in named if (r.recipe, r.name) == (recipe, name)]:
+        called = [(r, f"{r.recipe}/{r.name}") for r in self.all() if r.name]
+        matching = [r for r, name in called if name == prefix]
+        if matching := matching or [r for r, name in called if f"{name}/{r.seed}" == prefix]:
             return matching
-        known = sorted({f"{r.recipe}/{r.name}" for r in named})
+        known = sorted({name for _, name in called})
         raise UsageError(
             f"{self.folder}: no run is called {prefix}{did_you_mean(prefix, known)} "
             f"Names: {', '.join(known) or 'none'}"

@@ -300,8 +300,18 @@ def test_results_are_found_by_what_their_recipe_calls_them(photos: Path, tmp_pat
     assert here.store.get("study:quick/strong") == strong
     assert here.store.get_each("study:quick/twice") == twice
     assert here.store.get_each(strong.run_id[:8]) == [strong]
+    seeds = [head_run(photos, recipe="study:quick", name="seeds", seed=s) for s in (1, 2)]
+    first, second = here.run_all(seeds)
+    assert here.store.get("study:quick/seeds/2") == second
+    assert here.store.get_each("study:quick/seeds") == [first, second]
+    assert here.store.get("study:quick/strong/0") == strong
     for text, expected in (
-        ("study:quick/twice", f"2 runs are called study:quick/twice; name one .*{twice[0].run_id}"),
+        (
+            "study:quick/twice",
+            f"2 runs are called study:quick/twice; .* its id .*{twice[0].run_id}",
+        ),
+        ("study:quick/seeds", r"by its seed: study:quick/seeds/1 \("),
+        ("study:quick/seeds/3", "no run is called study:quick/seeds/3"),
         ("study:quick/stronk", "no run is called .*; did you mean 'study:quick/strong'"),
         ("study/strong", "no run is called study/strong"),
     ):
