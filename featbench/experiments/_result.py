@@ -41,7 +41,8 @@ class Result(BaseModel):
     was chosen on them. That ``val_accuracy`` is optimistic: the best of many is partly luck, and an
     mlp's number of epochs was chosen on the same images. ``init_from`` are the runs that went
     before, oldest first, each going on from the weights of the one before it, and ``init_method``
-    names the last one's method, whatever its seed: stages of several seeds are one method.
+    names the last one's method, whatever its seed: stages of several seeds are one method;
+    ``init_weights`` are those that the first one began with.
     ``approximate`` says what stood in for the exact method; ``layer`` is the place whose values a
     head was fitted on, where not the features; ``sample`` how many images were drawn to learn
     from, ``seed`` being the draw, of all those that ``fingerprint`` names (``n_per_class`` says
@@ -95,6 +96,7 @@ class Result(BaseModel):
     sample: dict[str, Any] = {}
     init_seed: int | None = None
     init_method: str = ""
+    init_weights: str = ""
     name: str = ""
 
     n_train: int = 0

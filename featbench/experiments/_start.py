@@ -52,7 +52,7 @@ class Start:
         return "" if self.before is None else sha256_of_tensors(self.before.tensors)
 
     def goes_on(self, fingerprint: str, seed: int) -> dict[str, str]:
-        """Return the field of ``Result`` that names the method of the run before; none without.
+        """Return the fields of ``Result`` that say what the run goes on from; none without.
 
         Parameters
         ----------
@@ -61,9 +61,12 @@ class Start:
         seed : int
             The run's.
         """
-        return (
-            {} if self.last is None else {"init_method": name_before(self.last, fingerprint, seed)}
-        )
+        if self.last is None:
+            return {}
+        return {
+            "init_method": name_before(self.last, fingerprint, seed),
+            "init_weights": self.last.init_weights or self.last.weights,
+        }
 
     def check_classes(self, classes: Sequence[str], dataset: str) -> None:
         """Raise UsageError where a run goes on with other classes.

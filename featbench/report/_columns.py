@@ -7,7 +7,7 @@ from typing import Any
 
 from featbench.errors import UsageError, did_you_mean
 from featbench.experiments import Result
-from featbench.report._names import method_name, plain_value
+from featbench.report._names import method_name, plain_value, weights_of
 from featbench.report._rows import Row
 
 NONE = "–"
@@ -204,12 +204,6 @@ def _seconds(row: Row) -> str:
     return f"{_decimals(1)(_extraction(row))}+{_decimals(1)(row.mean('fit_seconds'))}"
 
 
-def _weights(row: Row) -> str:
-    """Return what weights the network had; of stages, every seed has another run's."""
-    each = dict.fromkeys(row.every("weights"))
-    return row.first.weights if len(each) == 1 else f"{len(each)} runs"
-
-
 def _parameters(row: Row) -> str:
     trained, total = row.mean("parameters_trainable"), row.mean("parameters_total")
     if trained is None and total is None:
@@ -219,7 +213,7 @@ def _parameters(row: Row) -> str:
 
 _plain("dataset", "data", lambda row: row.data, lambda row: row.data)
 _shared("network", "network")
-_plain("weights", "weights", _weights, lambda row: row.first.weights)
+_plain("weights", "weights", lambda row: weights_of(row.first), lambda row: row.first.weights)
 _shared("cut", "trained from")
 _add(Column("method", "method", _method,
             lambda row: {"method": row.first.method, "description": _method(row)}))  # fmt: skip

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from featbench.errors import UsageError
 from featbench.experiments import Result, method_key
 from featbench.report._comparison import as_method
-from featbench.report._names import labels_among, method_name
+from featbench.report._names import labels_among, method_name, weights_of
 from featbench.report._rows import names_of_data
 from featbench.statistics import LabelsNeeded, labels_needed
 
@@ -134,7 +134,7 @@ def _curve(
     yield FewShotCurve(
         names[method.dataset, method.fingerprint],
         method.network,
-        method.weights,
+        weights_of(method),
         method_name(method),
         tuple(shots),
         tuple(draws),

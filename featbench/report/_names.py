@@ -14,13 +14,14 @@ def method_name(result: Result) -> str:
     ``frozen + logreg`` is a head on a frozen network, ``fine-tune blocks.6 from logreg (LP-FT)``
     trains from that block on and starts from a linear head (Kumar et al. 2022), ``from scratch``
     trains everything from random weights; what is random and frozen says so, ``at blocks.3`` is a
-    head on values before the features, and ``stage 2`` goes on from another run's weights.
+    head on values before the features, and ``stage 2`` goes on from another run, where the network
+    is told by the weights that the first stage began with.
     """
     warm = result.settings.get("warm_start")
     start = f" from {warm} (LP-FT)" if warm else ""
     if result.init_from:
         start = f", stage {1 + len(result.init_from)}"
-    is_random = result.weights == "random"
+    is_random = weights_of(result) == "random"
     if result.method != FINE_TUNE:
         approximate = " (approximate)" if result.approximate else ""
         if not result.rows_computed + result.rows_cached:
@@ -31,6 +32,7 @@ def method_name(result: Result) -> str:
         if is_random:
             return f"from scratch{start}"
         return f"fine-tune all{start}"
+    is_random = is_random and not result.init_from  # an earlier stage has trained what is frozen
     if result.cut == FROZEN:
         return f"{'random, ' * is_random}frozen + classifier trained{start}"
     return f"{'random, ' * is_random}fine-tune {result.cut}{start}"
@@ -44,9 +46,15 @@ def sample_name(sample: Mapping[str, int]) -> str:
     return ", ".join(f"{sample[name]:,} {use}" for name, use in uses if name in sample)
 
 
+def weights_of(result: Result) -> str:
+    """Return the weights that a run, or the first of the stages before it, began with."""
+    return result.init_weights or result.weights
+
+
 def network_name(result: Result) -> str:
     """Return the network and its weights; random ones are left to ``method_name``."""
-    return result.network if result.weights == "random" else f"{result.network} ({result.weights})"
+    weights = weights_of(result)
+    return result.network if weights == "random" else f"{result.network} ({weights})"
 
 
 def label_of(result: Result) -> str:
@@ -76,7 +84,7 @@ def labels_among(results: Sequence[Result]) -> list[str]:
     aspects = [_aspects(result) for result in results]
     names = dict.fromkeys(name for parts in aspects for name in parts)
     telling = [name for name in names if _tells(name, aspects)]
-    pretrained = {result.weights for result in results} - {"random"}
+    pretrained = {weights_of(result) for result in results} - {"random"}
     if len({result.network for result in results}) == 1 and len(pretrained) == 1:
         telling = [name for name in telling if name != ("", "network")]
     labels = [

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from featbench.report._columns import COLUMNS, Column
+from featbench.report._names import weights_of
 from featbench.report._rows import Row
 
 
@@ -32,7 +33,7 @@ def settings_apart(rows: Sequence[Row], per_run: bool) -> Column:
 def _called(row: Row, per_run: bool) -> tuple[Any, ...]:
     one = row.first
     seeds = tuple(row.every("seed")) if per_run else ()
-    return (row.data, one.network, one.weights, COLUMNS["method"].text(row), one.n_per_class,
+    return (row.data, one.network, weights_of(one), COLUMNS["method"].text(row), one.n_per_class,
             row.size, one.split_seed, one.precision, seeds)  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from featbench.report._columns import percent
 from featbench.report._few_shots import FewShotCurve
 from featbench.report._guessing_notes import guessing_sentences
 from featbench.report._labels_table import said
-from featbench.report._names import label_of, method_name, network_name
+from featbench.report._names import label_of, method_name, network_name, weights_of
 from featbench.report._rows import Row
 
 _NETWORKS = 3  # of which the summary says what training more of them gains
@@ -87,13 +87,13 @@ def _training_more(ranked: Sequence[Row]) -> Iterator[str]:
     best head on the same network's frozen features. What was trained from random weights is no
     more of any pretrained network, and is told apart, where it is the best of all.
     """
-    pretrained = [row for row in ranked if row.first.weights != "random"]
+    pretrained = [row for row in ranked if weights_of(row.first) != "random"]
     names = dict.fromkeys(network_name(row.first) for row in pretrained)
     networks = [[row for row in pretrained if network_name(row.first) == name] for name in names]
-    both = [rows for rows in networks if len({row.first.cut == FROZEN for row in rows}) > 1]
+    both = [rows for rows in networks if any(map(_on_frozen, rows)) and any(map(_more, rows))]
     for rows in both[:_NETWORKS]:
-        more = next(row for row in rows if row.first.cut != FROZEN)
-        head = next(row for row in rows if row.first.cut == FROZEN)
+        more = next(row for row in rows if _more(row))
+        head = next(row for row in rows if _on_frozen(row))
         gain = _points(more, head)
         does = f"loses {-gain:.1f} points against" if gain < 0 else f"gains {gain:.1f} points over"
         yield (
@@ -101,14 +101,23 @@ def _training_more(ranked: Sequence[Row]) -> Iterator[str]:
             f"features, {method_name(head.first)} ({percent(head.accuracy)}%){_told(more, head)}."
         )
     best = ranked[0]
-    heads = [row for row in pretrained if row.first.cut == FROZEN]
-    if heads and best.first.weights == "random" and best.first.cut != FROZEN:
+    heads = [row for row in pretrained if _on_frozen(row)]
+    if heads and weights_of(best.first) == "random" and best.first.cut != FROZEN:
         yield (
             f"{label_of(best.first)} learned from random weights, and is "
             f"{_points(best, heads[0]):.1f} points above the best head on a pretrained network's "
             f"frozen features, {label_of(heads[0].first)} ({percent(heads[0].accuracy)}%)"
             f"{_told(best, heads[0])}."
         )
+
+
+def _more(row: Row) -> bool:
+    return row.first.cut != FROZEN
+
+
+def _on_frozen(row: Row) -> bool:
+    """Say whether a head was fitted on the network as it came: no earlier stage trained it."""
+    return row.first.cut == FROZEN and not row.first.init_from
 
 
 def _points(row: Row, other: Row) -> float:

@@ -18,6 +18,7 @@ from featbench.report._columns import (
     column_named,
 )
 from featbench.report._mean_ranks import with_ranks
+from featbench.report._names import weights_of
 from featbench.report._rows import Row, heading_of, of_data, of_sizes, rows_from, with_best
 from featbench.report._settings_apart import settings_apart
 from featbench.report._table_notes import footnote as footnote
@@ -203,7 +204,8 @@ def _sorted(rows: Sequence[Row], column: Column) -> list[Row]:
     """Return rows sorted by a column; equals by what they are, not by when they ended."""
 
     def what(row: Row) -> tuple[str, ...]:
-        return row.first.network, row.first.weights, COLUMNS["method"].text(row), row.first.run_id
+        one = row.first
+        return one.network, weights_of(one), COLUMNS["method"].text(row), one.run_id
 
     def key(row: Row) -> Any:
         value = next(iter(column.values(row).values()))

@@ -160,13 +160,16 @@ def test_cars(featbench: Command, home: Path) -> None:
     assert [(r.name, r.method) for r in results] == [
         ("scratch", "fine-tune"), ("frozen", "fine-tune"), ("svm", "svm-poly"),
         ("svm", "svm-rbf"), ("svm", "svm-linear"), ("svm", "svm-sigmoid"), ("block", "fine-tune"),
+        ("gentle", "fine-tune"),
     ]  # fmt: skip
     by_name = named(results)
-    assert by_name["block"].init_from == [by_name["frozen"].run_id]
-    assert by_name["block"].cut == "layer4"
+    for name, rate in (("block", 1e-3), ("gentle", 1e-4)):
+        assert by_name[name].init_from == [by_name["frozen"].run_id]
+        assert by_name[name].cut == "layer4"
+        assert by_name[name].settings["lr"] == rate
     written = [run.published for run in load_recipe(FOLDER / "cars-resnet50.toml").runs]
     figures = [found and found["test_accuracy"] for found in written]
-    assert figures == [0.085, 0.358, 0.347, None, None, None, 0.666]
+    assert figures == [0.085, 0.358, 0.347, None, None, None, 0.666, None]
     image = home / "data/stanford-cars/stanford_cars/cars_test/00001.jpg"
     said = type_in(featbench, "cars-resnet50", image)
     assert said[1].out.count("%") == 3, "the class and confidence of each of three models"

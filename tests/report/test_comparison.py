@@ -57,11 +57,12 @@ def test_stages_of_several_seeds_are_one_method_whatever_run_each_goes_on_from(
     tmp_path: Path,
 ) -> None:
     store = ResultStore(tmp_path)
-    runs = [save(store, 1 + s, 0.9, seed=s, weights=f"run:{s}", init_method="m") for s in (0, 1)]
+    stage = {"init_method": "m", "init_weights": "bundled"}
+    runs = [save(store, 1 + s, 0.9, seed=s, weights=f"run:{s}", **stage) for s in (0, 1)]
     (found,) = compare_results(store, runs, resamples=200)
     assert found.methods == (tuple(runs),)
     (row,) = make_table(store, runs).rows
-    assert (COLUMNS["seeds"].text(row), COLUMNS["weights"].text(row)) == ("2", "2 runs")
+    assert (COLUMNS["seeds"].text(row), COLUMNS["weights"].text(row)) == ("2", "bundled")
 
 
 def test_runs_without_predictions_are_named_not_compared(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from tests.report.test_report import HOSTILE, result
 
 Command = Callable[..., Said]
 FINE_TUNE = {"method": "fine-tune", "cut": "pixels"}
+STAGE = {"method": "fine-tune", "weights": "run:1", "init_from": ["1"], "init_weights": "random"}
 
 
 def history(epochs: int = 5, lowest: float = 0.5, *, validated: bool = True) -> pd.DataFrame:
@@ -55,6 +56,9 @@ class TestNames:
          "fine-tune all from ridge (LP-FT)"),
         ({"method": "fine-tune", "weights": "b", "cut": "blocks.6"}, "fine-tune blocks.6"),
         ({**FINE_TUNE, "weights": "run:1", "init_from": ["2", "1"]}, "fine-tune all, stage 3"),
+        ({**STAGE, "cut": "pixels"}, "from scratch, stage 2"),
+        ({**STAGE, "cut": "blocks.6"}, "fine-tune blocks.6, stage 2"),
+        ({**STAGE, "cut": "classifier"}, "frozen + classifier trained, stage 2"),
         ({"method": "fine-tune", "cut": "blocks.6"}, "random, fine-tune blocks.6"),
         ({"method": "fine-tune", "weights": "b"}, "frozen + classifier trained"),
     ])  # fmt: skip
