@@ -4,6 +4,7 @@ Labels, splits, order, paths and data-set names are nowhere in it: none can make
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
@@ -261,9 +262,16 @@ class ShardWriter:
             try:
                 shard.write(self._space.folder)
             except OSError as error:
+                folder = self._space.folder
+                if not folder.is_dir():
+                    raise FeatbenchError(
+                        f"{folder}: was removed while rows were written to it; run the same "
+                        "command again"
+                    ) from error
+                full = error.errno in (errno.ENOSPC, errno.EDQUOT)
                 raise FeatbenchError(
-                    f"{self._space.folder}: a shard of {shard.rows.nbytes >> 20} MiB cannot be "
-                    f"written ({error.strerror}); free some space and run the same command again: "
-                    "finished shards are kept"
+                    f"{folder}: a shard of {shard.rows.nbytes >> 20} MiB cannot be written "
+                    f"({error.strerror}); {'free some space' if full else 'mend that'} and run "
+                    "the same command again: finished shards are kept"
                 ) from error
         self._begun = time.perf_counter()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,13 +149,30 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing_finished(
 
     monkeypatch.setattr(_store, "SHARD_ROWS", 8)
     monkeypatch.setattr(_shard, "write_whole", refuse)
-    with pytest.raises(FeatbenchError, match=r"No space left.*finished shards are kept"):
+    with pytest.raises(FeatbenchError, match="No space left.*free some space.*are kept"):
         extract(load_dataset(photos), "lenet5", cache=cache, batch=8)
     monkeypatch.undo()
     assert not list(cache.glob("*/*.tmp"))
     kept = sum(len(read_shard(path).images) for path in shards(cache))
     assert kept == 16
     assert run(photos, cache).rows_computed == 48 - kept
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_another_refusal_is_not_taken_for_a_full_disk(
+    gone: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, content: bytes) -> None:
+        if not gone:
+            raise PermissionError(13, "Permission denied")
+        shutil.rmtree(path.parent)
+        files.write_whole(path, content)
+
+    monkeypatch.setattr(_shard, "write_whole", refuse)
+    expected = "was removed while rows were written" if gone else "Permission denied.; mend that"
+    with pytest.raises(FeatbenchError, match=expected) as caught:
+        extract(load_dataset(photos), "lenet5", cache=tmp_path / "cache")
+    assert "free some space" not in str(caught.value)
 
 
 def test_a_reader_never_sees_a_part_of_a_file(
