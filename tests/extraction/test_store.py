@@ -149,7 +149,7 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing_finished(
 
     monkeypatch.setattr(_store, "SHARD_ROWS", 8)
     monkeypatch.setattr(_shard, "write_whole", refuse)
-    with pytest.raises(FeatbenchError, match="No space left.*free some space.*are kept"):
+    with pytest.raises(FeatbenchError, match=r"No space left.*free some space.*are kept"):
         extract(load_dataset(photos), "lenet5", cache=cache, batch=8)
     monkeypatch.undo()
     assert not list(cache.glob("*/*.tmp"))
