@@ -62,6 +62,25 @@ def label_of(result: Result) -> str:
     return f"{network_name(result)} · {method_name(result)}"
 
 
+def labels_in_full(results: Sequence[Result]) -> list[str]:
+    """Return a whole name for each run; those that are called alike say in brackets what differs.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Those that are told of together.
+    """
+    alike: dict[str, list[int]] = {}
+    for place, result in enumerate(results):
+        alike.setdefault(label_of(result), []).append(place)
+    found: dict[int, str] = {}
+    for label, places in alike.items():
+        own = labels_among([results[i] for i in places]) if len(places) > 1 else [""]
+        found |= {i: label + (f" ({text})" if text else "")
+                  for i, text in zip(places, own, strict=True)}  # fmt: skip
+    return [found[i] for i in range(len(results))]
+
+
 def labels_among(results: Sequence[Result]) -> list[str]:
     """Return a name for each run that says how it differs from the others beside it.
 

@@ -12,7 +12,7 @@ from featbench.report._curves import curves_of, draw_curves
 from featbench.report._drawing import as_svg
 from featbench.report._few_shot_picture import draw_few_shots
 from featbench.report._layers import draw_layers, layer_sweeps
-from featbench.report._names import label_of
+from featbench.report._names import label_of, labels_in_full
 from featbench.report._page_subjects import Subject
 from featbench.report._reliability import draw_reliability, reliability_lines
 from featbench.report._rows import Row
@@ -87,7 +87,9 @@ _Parts = tuple[str, Figure, str, str]
 
 
 def _standings(rows: Sequence[Row]) -> Iterator[_Parts]:
-    values = "; ".join(f"{label_of(r.first)} {100 * (r.accuracy or 0):.1f}%" for r in rows[:30])
+    labels = labels_in_full([row.first for row in rows[:30]])
+    values = "; ".join(f"{label} {100 * (row.accuracy or 0):.1f}%"
+                       for label, row in zip(labels, rows, strict=False))  # fmt: skip
     yield (
         "Accuracy", draw_standings(rows), f"Test accuracies with intervals. {values}",
         "The point is the test accuracy (the mean over seeds), the line its 95% interval. Methods "

@@ -1,13 +1,13 @@
 """A report's first sentences: what won, by how much, and whether that can be told."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from featbench.experiments import FROZEN
 from featbench.report._columns import percent
 from featbench.report._few_shots import FewShotCurve
 from featbench.report._guessing_notes import guessing_sentences
 from featbench.report._labels_table import said
-from featbench.report._names import label_of, method_name, network_name, weights_of
+from featbench.report._names import labels_in_full, method_name, network_name, weights_of
 from featbench.report._rows import Row
 
 _NETWORKS = 3  # of which the summary says what training more of them gains
@@ -51,6 +51,8 @@ def labels_sentence(curves: Sequence[FewShotCurve], target: float) -> str:
 
 def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
     best, *others = ranked
+    labels = labels_in_full([row.first for row in ranked])
+    called = dict(zip(map(id, ranked), labels, strict=True))
     interval = best.interval
     sure = (
         ""
@@ -60,19 +62,19 @@ def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
     seeds = f", the mean of {len(best.runs)} seeds" if len(best.runs) > 1 else ""
     of = f"the best of {len(ranked)} methods is" if others else "there is one method,"
     yield (
-        f"{data}: {of} {label_of(best.first)}: {percent(best.accuracy)}% of "
+        f"{data}: {of} {labels[0]}: {percent(best.accuracy)}% of "
         f"{best.first.n_test:,} test image{'s' * (best.first.n_test != 1)} right{sure}{seeds}."
     )
     yield from guessing_sentences(ranked)
     tied = [row for row in others if row.tied or row.best]
     compared = [row for row in others if row.standing is not None]
     if tied:
-        names = [label_of(row.first) for row in tied]
+        names = [called[id(row)] for row in tied]
         shown = "; ".join(names[:3]) + (f"; and {len(names) - 3} more" if len(names) > 3 else "")
         yield f"The test images do not tell it apart from {shown}."
     elif compared:
         yield "It is told apart from every other method that was compared."
-    yield from _training_more(ranked)
+    yield from _training_more(ranked, called)
     if best.first.test_ece is not None:
         yield (
             f"The best method's confidences are off by {100 * best.first.test_ece:.1f} points on "
@@ -80,7 +82,7 @@ def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
         )
 
 
-def _training_more(ranked: Sequence[Row]) -> Iterator[str]:
+def _training_more(ranked: Sequence[Row], called: Mapping[int, str]) -> Iterator[str]:
     """Say what training more of a network gains, each network against itself.
 
     That is: the best row trained above a cut of one network with one set of weights, against the
@@ -104,9 +106,9 @@ def _training_more(ranked: Sequence[Row]) -> Iterator[str]:
     heads = [row for row in pretrained if _on_frozen(row)]
     if heads and weights_of(best.first) == "random" and best.first.cut != FROZEN:
         yield (
-            f"{label_of(best.first)} learned from random weights, and is "
+            f"{called[id(best)]} learned from random weights, and is "
             f"{_points(best, heads[0]):.1f} points above the best head on a pretrained network's "
-            f"frozen features, {label_of(heads[0].first)} ({percent(heads[0].accuracy)}%)"
+            f"frozen features, {called[id(heads[0])]} ({percent(heads[0].accuracy)}%)"
             f"{_told(best, heads[0])}."
         )
 

@@ -1,5 +1,7 @@
 """The report's first sentences: what training more gains is said of one network at a time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,19 @@ def test_training_more_is_against_the_same_networks_frozen_features() -> None:
         "on a pretrained network's frozen features, big (bundled) · frozen + logreg (47.6%), which "
         "may be chance.",
     ]
+
+
+def test_methods_that_are_called_alike_say_how_they_differ() -> None:
+    gentle = row(0.9, "a", **TRAINED, run_id="a", settings={"lr": 1e-4})
+    fast = row(0.8, "a", **TRAINED, run_id="b", settings={"lr": 1e-3})
+    said = summary_of("fabric", [gentle, replace(fast, tied=True), row(0.5, "b", **SCRATCH)])
+    assert "is big (bundled) · fine-tune blocks.6 (lr=0.0001): 90.0% of" in said[0]
+    assert "does not tell it apart from big (bundled) · fine-tune blocks.6 (lr=0.001)." in " ".join(
+        said
+    ).replace("The test images do not", "does not")
+    named = [replace(r, runs=(r.first.model_copy(update={"name": name, "recipe": "r"}),))
+             for r, name in ((gentle, "gentle"), (fast, "block"))]  # fmt: skip
+    assert "fine-tune blocks.6 (gentle): 90.0%" in summary_of("fabric", named)[0]
 
 
 def test_another_network_or_other_weights_are_not_more_of_the_same() -> None:
