@@ -65,7 +65,6 @@ def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
         f"{data}: {of} {labels[0]}: {percent(best.accuracy)}% of "
         f"{best.first.n_test:,} test image{'s' * (best.first.n_test != 1)} right{sure}{seeds}."
     )
-    yield from guessing_sentences(ranked)
     tied = [row for row in others if row.tied or row.best]
     compared = [row for row in others if row.standing is not None]
     if tied:
@@ -74,6 +73,7 @@ def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
         yield f"The test images do not tell it apart from {shown}."
     elif compared:
         yield "It is told apart from every other method that was compared."
+    yield from guessing_sentences(ranked)
     yield from _training_more(ranked, called)
     if best.first.test_ece is not None:
         yield (
