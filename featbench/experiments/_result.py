@@ -330,8 +330,8 @@ class ResultStore:
             matching = self.get_each(prefix)
             if len(matching) == 1:
                 return matching[0]
-            several = len({r.seed for r in matching}) == len(matching)
-            way = f"seed: {prefix}/{matching[0].seed}" if several else "id"
+            apart = len({r.seed for r in matching}) == len(matching)
+            way = f"seed: {prefix}/{matching[0].seed}" if apart else "id"
             ids = ", ".join(r.run_id for r in matching)
             raise UsageError(f"{self.folder}: {len(matching)} runs are called {prefix}; name one "
                              f"by its {way} ({ids})")  # fmt: skip

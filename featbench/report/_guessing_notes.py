@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from featbench.report._columns import percent, settings_of
-from featbench.report._names import label_of
+from featbench.report._columns import percent
+from featbench.report._names import labels_in_full
 from featbench.report._rows import Row, heading_of, of_data
 
 _NAMED = 5
@@ -49,7 +49,9 @@ def guessing_sentences(rows: Sequence[Row]) -> Iterator[str]:
 
 def _one_answer(rows: Sequence[Row], each: str = "each") -> str:
     """Name the methods that answer every image with one class; empty where there are none."""
-    found = list(dict.fromkeys(_with_seeds(row) for row in rows if row.n_one_answer))
+    labels = labels_in_full([row.first for row in rows])
+    found = [label + _seeds(row) for label, row in zip(labels, rows, strict=True)
+             if row.n_one_answer]  # fmt: skip
     if len(found) < 2:
         return f"{found[0]} answers every image with the same class." if found else ""
     more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
@@ -71,7 +73,7 @@ def _absent(rows: Sequence[Row]) -> str:
     )
 
 
-def _with_seeds(row: Row) -> str:
-    seeds = f" ({row.n_one_answer} of {len(row.runs)} seeds)"
-    settings = f" ({text})" if (text := settings_of(row)) else ""
-    return label_of(row.first) + settings + (seeds if row.n_one_answer < len(row.runs) else "")
+def _seeds(row: Row) -> str:
+    """Say how many of a method's seeds give one answer, where not all do."""
+    some = row.n_one_answer < len(row.runs)
+    return f" ({row.n_one_answer} of {len(row.runs)} seeds)" if some else ""

@@ -52,7 +52,7 @@ def labels_sentence(curves: Sequence[FewShotCurve], target: float) -> str:
 def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
     best, *others = ranked
     labels = labels_in_full([row.first for row in ranked])
-    called = dict(zip(map(id, ranked), labels, strict=True))
+    called = {id(row): label for row, label in zip(ranked, labels, strict=True)}
     interval = best.interval
     sure = (
         ""
@@ -62,7 +62,7 @@ def _sentences(data: str, ranked: Sequence[Row]) -> Iterator[str]:
     seeds = f", the mean of {len(best.runs)} seeds" if len(best.runs) > 1 else ""
     of = f"the best of {len(ranked)} methods is" if others else "there is one method,"
     yield (
-        f"{data}: {of} {labels[0]}: {percent(best.accuracy)}% of "
+        f"{data}: {of} {called[id(best)]}: {percent(best.accuracy)}% of "
         f"{best.first.n_test:,} test image{'s' * (best.first.n_test != 1)} right{sure}{seeds}."
     )
     tied = [row for row in others if row.tied or row.best]
